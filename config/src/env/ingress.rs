@@ -1,0 +1,70 @@
+//! Variables of the ingress.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::reading::Reading;
+use super::{AdminEnv, Env, EnvErrors, LogEnv, MetricsEnv, ServiceEnv, shared};
+
+/// The environment of an ingress process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngressEnv {
+    /// `INGRESS_PORT`, required; 0 is any free one.
+    pub port: u16,
+    /// `INGRESS_TLS_PORT`, required; used when a certificate is mounted.
+    pub tls_port: u16,
+    /// `LIVENESS_PROBE_PATH`, required.
+    pub liveness_path: String,
+    /// `READINESS_PROBE_PATH`, required.
+    pub readiness_path: String,
+    /// `HTTPSERVER_CONFIG_FILE_PATH`, required.
+    pub http_server_config: PathBuf,
+    /// `PRODUCER_CONFIG_FILE_PATH`, required.
+    pub producer_config: PathBuf,
+    /// `DATA_PLANE_CONFIG_FILE_PATH`, required: the contract file.
+    pub contract: PathBuf,
+    /// `CONFIG_OBSERVABILITY_PATH`, required: a directory.
+    pub observability: PathBuf,
+    /// `CONFIG_FEATURES_PATH`: a directory, which may appear later. Absent: features are off.
+    pub features: Option<PathBuf>,
+    /// `MILLRACE_TLS_PATH`: the directory with `tls.crt` and `tls.key`; `/etc/receiver-tls-secret` when absent.
+    pub tls: PathBuf,
+    /// `WAIT_STARTUP_SECONDS`; 8 s when absent.
+    pub wait_startup: Duration,
+    /// Who this is.
+    pub service: ServiceEnv,
+    /// Metrics.
+    pub metrics: MetricsEnv,
+    /// Logs.
+    pub log: LogEnv,
+    /// Administration.
+    pub admin: AdminEnv,
+}
+
+impl IngressEnv {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// Every variable that is missing or cannot be used.
+    pub fn read(env: &dyn Env) -> Result<Self, EnvErrors> {
+        let mut reading = Reading::new(env);
+        let result = Self {
+            port: reading.required_number("INGRESS_PORT"),
+            tls_port: reading.required_number("INGRESS_TLS_PORT"),
+            liveness_path: reading.required("LIVENESS_PROBE_PATH"),
+            readiness_path: reading.required("READINESS_PROBE_PATH"),
+            http_server_config: reading.required_path("HTTPSERVER_CONFIG_FILE_PATH"),
+            producer_config: reading.required_path("PRODUCER_CONFIG_FILE_PATH"),
+            contract: reading.required_path("DATA_PLANE_CONFIG_FILE_PATH"),
+            observability: reading.required_path("CONFIG_OBSERVABILITY_PATH"),
+            features: reading.optional("CONFIG_FEATURES_PATH").map(PathBuf::from),
+            tls: reading.path_or("MILLRACE_TLS_PATH", "/etc/receiver-tls-secret"),
+            wait_startup: shared::wait_startup(&mut reading),
+            service: shared::service(&reading),
+            metrics: shared::metrics(&reading),
+            log: shared::log(&mut reading),
+            admin: shared::admin(&mut reading),
+        };
+        reading.finish(result)
+    }
+}
