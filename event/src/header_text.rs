@@ -1,0 +1,78 @@
+//! The text of an attribute inside an HTTP header.
+//!
+//! Reading: raw UTF-8 is taken as UTF-8, other bytes as Latin-1 (so no event is refused that the peer accepts; the peer
+//! reads everything as Latin-1 and garbles UTF-8); then a value that is one quoted string as a whole is unquoted; then
+//! one round of percent-decoding. Quotes inside a value stay, and so do percent signs that start no escape, because
+//! senders that do not know the rule send them. Writing: percent-encoding of what the specification lists, so every
+//! text becomes a legal header value.
+//! Source: CloudEvents HTTP binding 1.0.2, section 3.1.3.2.
+
+use std::borrow::Cow;
+
+use http::HeaderValue;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+/// Besides control characters and everything outside ASCII.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+
+/// A header's bytes as text, not yet decoded.
+pub(crate) fn raw(value: &HeaderValue) -> Cow<'_, str> {
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(value.as_bytes().iter().copied().map(char::from).collect()),
+    }
+}
+
+/// What the sender meant by `raw`, or `None` if escapes stand for bytes that are not UTF-8.
+pub(crate) fn decode(raw: &str) -> Option<Cow<'_, str>> {
+    match unquote(raw) {
+        None => percent_decode_str(raw).decode_utf8().ok(),
+        Some(unquoted) => percent_decode_str(&unquoted).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned())),
+    }
+}
+
+/// Whether [`decode`] could change anything.
+pub(crate) fn is_plain(raw: &str) -> bool {
+    !raw.starts_with('"') && !raw.as_bytes().contains(&b'%')
+}
+
+/// The inside of a quoted string, without its backslashes. `None` unless the whole text is one.
+fn unquote(raw: &str) -> Option<String> {
+    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
+    let mut text = String::with_capacity(inside.len());
+    let mut characters = inside.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => text.push(characters.next()?),
+            // The string ended before the text did, so the text is no quoted string.
+            '"' => return None,
+            _ => text.push(character),
+        }
+    }
+    Some(text)
+}
+
+/// `text` as a header value.
+pub(crate) fn encode(text: &str) -> HeaderValue {
+    header_value(utf8_percent_encode(text, ESCAPED).into())
+}
+
+/// A content type as a header value. Readers never percent-decode it, so it stays as it is unless a header cannot hold
+/// it at all.
+pub(crate) fn content_type(text: &str) -> HeaderValue {
+    match HeaderValue::from_str(text) {
+        Ok(value) if text.is_ascii() => value,
+        _ => header_value(utf8_percent_encode(text, CONTROLS).into()),
+    }
+}
+
+fn header_value(encoded: Cow<'_, str>) -> HeaderValue {
+    match encoded {
+        Cow::Borrowed(text) => HeaderValue::from_str(text),
+        Cow::Owned(text) => HeaderValue::from_maybe_shared(bytes::Bytes::from(text)),
+    }
+    .expect("percent-encoded text has only visible ASCII characters and blanks")
+}
+
+#[cfg(test)]
+mod tests;
