@@ -1,0 +1,199 @@
+//! Puts the parts of ingress together, keeps them until a signal, and takes them apart in order.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use millrace_config::env::{Env, LogEnv, ProcessEnv};
+use millrace_config::snapshot::Snapshot;
+use millrace_runtime::admin::{self, Admin};
+use millrace_runtime::drain::{Drain, Signals};
+use millrace_runtime::health::Readiness;
+use millrace_runtime::metrics::Metrics;
+use millrace_runtime::startup::{self, Problems, with_causes};
+use millrace_runtime::{build_info, logging};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, error, info, warn};
+
+use crate::debug;
+use crate::handler::Ingress;
+use crate::metrics::IngressMetrics;
+use crate::probe::ProbePaths;
+use crate::producer::pool::Pool;
+use crate::reconcile::{Outputs, Reconciler, Sources};
+use crate::routes::Routes;
+use crate::server::{self, Server};
+use crate::settings::Settings;
+
+const PROCESS: &str = "millrace-ingress";
+
+/// Of the time for draining, what is kept for flushing producers: one part in four.
+const FLUSH_SHARE: u32 = 4;
+
+/// Runs ingress with the process's environment until SIGTERM or SIGINT. Blocks.
+pub fn main() -> ExitCode {
+    startup::run(PROCESS, || run(&ProcessEnv))
+}
+
+fn run(env: &dyn Env) -> Result<(), Problems> {
+    logging::init(&LogEnv::read(env)?, PROCESS);
+    info!(version = build_info::version(), profile = build_info::profile(), "Starting Receiver");
+    let settings = Settings::read(env)?;
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .thread_name("ingress")
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(async {
+        // Registered first: a signal during start-up is not lost.
+        let mut signals = Signals::register()?;
+        let running = start(settings).await?;
+        info!(signal = signals.next().await, "Running shutdown hook");
+        running.drain().await;
+        Ok(())
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+/// An ingress that accepts events.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    admin_addresses: Vec<SocketAddr>,
+    readiness: Readiness,
+    reconciler: Reconciler,
+    connections: TaskTracker,
+    admin_stop: CancellationToken,
+    drain: Drain,
+}
+
+/// Starts everything. Returns when the port listens; readiness comes with the first contract.
+///
+/// # Errors
+///
+/// Every port that cannot be listened on, and whatever else keeps ingress from starting.
+pub async fn start(settings: Settings) -> Result<Running, Problems> {
+    let mut problems = Problems::new();
+    let listener = problems.check(server::bind(settings.env.port, &settings.http_server.1).await);
+    let mut admin_listeners = Vec::new();
+    for (address, path) in &settings.admin {
+        if let Some(listener) = problems.check(admin::bind(address).await) {
+            admin_listeners.push((listener, path.clone()));
+        }
+    }
+    let (Some(listener), true) = (listener, problems.is_empty()) else { return Err(problems) };
+    let address = listener.local_addr()?;
+
+    let (drain, readiness, metrics) = (Drain::new(settings.env.admin.drain), Readiness::new(), Metrics::new());
+    let ingress_metrics = IngressMetrics::register(&metrics, !settings.env.metrics.disable_event_type)?;
+    let outputs = Outputs {
+        routes: Routes::default(),
+        report: Snapshot::default(),
+        http: Snapshot::new(settings.http_server.1.clone()),
+        readiness: readiness.clone(),
+        metrics: ingress_metrics.clone(),
+    };
+    let probes =
+        ProbePaths { liveness: settings.env.liveness_path.clone(), readiness: settings.env.readiness_path.clone() };
+    let ingress = Ingress::new(outputs.routes.clone(), probes, readiness.clone(), ingress_metrics);
+    let server = Server::new(Arc::new(ingress), outputs.http.clone(), drain.clone());
+    let connections = server.connections();
+    drain.tracker().spawn(server.run(listener));
+
+    let admin_stop = CancellationToken::new();
+    let routes = debug::routes(outputs.report.clone());
+    let admin = Admin { metrics, readiness: readiness.clone(), routes };
+    let admin_addresses = serve_admin(admin_listeners, &admin, &drain, &admin_stop)?;
+    say_started(&settings, address);
+    let reconciler = reconcile(settings, outputs, &drain)?;
+    Ok(Running { address, admin_addresses, readiness, reconciler, connections, admin_stop, drain })
+}
+
+fn reconcile(settings: Settings, outputs: Outputs, drain: &Drain) -> Result<Reconciler, Problems> {
+    let Settings { env, producer, http_server, .. } = settings;
+    let sources = Sources {
+        contract: env.contract,
+        producer: (env.producer_config, producer.0),
+        http_server: (env.http_server_config, http_server.0),
+    };
+    Ok(Reconciler::start(sources, producer.1, Pool::new(drain.clone()), outputs)?)
+}
+
+fn serve_admin(
+    listeners: Vec<(TcpListener, String)>,
+    admin: &Admin,
+    drain: &Drain,
+    stop: &CancellationToken,
+) -> Result<Vec<SocketAddr>, Problems> {
+    let mut addresses = Vec::new();
+    for (listener, path) in listeners {
+        addresses.push(listener.local_addr()?);
+        let (admin, stop) = (admin.clone(), stop.clone());
+        drain.tracker().spawn(async move {
+            if let Err(problem) = admin::serve(listener, admin, &path, stop).await {
+                error!(error = with_causes(&problem), "Admin server stopped");
+            }
+        });
+    }
+    Ok(addresses)
+}
+
+fn say_started(settings: &Settings, address: SocketAddr) {
+    for (path, warning) in &settings.warnings {
+        let path = path.display();
+        warn!(%path, key = warning.key, reason = warning.reason, "Property without the expected effect");
+    }
+    let http = &settings.http_server.1;
+    if http.decompression {
+        warn!("decompressionSupported has no effect: bodies are stored as they come");
+    }
+    let tls = &settings.env.tls;
+    if tls.join("tls.crt").exists() || tls.join("tls.key").exists() {
+        warn!(path = %tls.display(), "TLS files found, but this ingress does not serve TLS yet");
+    } else {
+        debug!(path = %tls.display(), tls_port = settings.env.tls_port, "No TLS files: TLS is not served");
+    }
+    info!(port = address.port(), "Receiver started");
+}
+
+impl Running {
+    /// Where events are accepted.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the admin server listens; empty when nobody asked for one.
+    #[must_use]
+    pub fn admin_addresses(&self) -> &[SocketAddr] {
+        &self.admin_addresses
+    }
+
+    /// Leaves in good order: not ready, nothing new accepted, what was accepted is finished, producers are flushed. True
+    /// when all of it was done within the time for draining; returns at its end in any case.
+    pub async fn drain(self) -> bool {
+        self.readiness.set(false);
+        self.drain.start();
+        let for_requests = self.drain.remaining() - self.drain.deadline / FLUSH_SHARE;
+        let answered = tokio::time::timeout(for_requests, self.connections.wait()).await.is_ok();
+        if !answered {
+            warn!(connections = self.connections.len(), "Requests still wait for Kafka, they are given up");
+        }
+        // Only now: routes must exist as long as requests come in on open connections.
+        let reconciler = self.reconciler;
+        let stopping = tokio::task::spawn_blocking(move || reconciler.stop());
+        let stopped = tokio::time::timeout(self.drain.remaining(), stopping).await.is_ok();
+        self.admin_stop.cancel();
+        let finished = self.drain.finish().await && answered && stopped;
+        if finished {
+            info!("Receiver stopped");
+        } else {
+            warn!(deadline = ?self.drain.deadline, "Receiver stopped before everything was finished");
+        }
+        finished
+    }
+}

@@ -1,0 +1,204 @@
+//! Every way to refuse a request, and the one place that decides what the sender is told.
+//!
+//! Refusals carry `application/problem+json` (RFC 9457). Statuses: spec ingress 1.5, and design rows 12 and 13 where we
+//! say more than the peer.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use millrace_event::EventError;
+use millrace_runtime::startup::with_causes;
+use serde::Serialize;
+
+use crate::producer::ProduceError;
+
+/// What goes back to the sender. Success has an empty body.
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Rejection {
+    #[error("the request line is longer than {limit_bytes} bytes")]
+    LineTooLong { limit_bytes: usize },
+    #[error("the headers are larger than {limit_bytes} bytes")]
+    HeadersTooLarge { limit_bytes: usize },
+    #[error("only POST is accepted")]
+    MethodNotAllowed,
+    #[error("HTTP/1.1 asks for a Host header")]
+    NoHost,
+    #[error("nothing accepts events here")]
+    NoRoute,
+    #[error("a bearer token is needed")]
+    NoToken,
+    #[error("tokens cannot be checked, because OIDC is not loaded")]
+    TokensNotChecked,
+    #[error("the event is larger than {limit_bytes} bytes")]
+    BodyTooLarge { limit_bytes: usize },
+    #[error("the body did not arrive within {limit:?}")]
+    BodyTooSlow { limit: Duration },
+    #[error("the body ended early")]
+    BodyBroken,
+    #[error("not a CloudEvent: {0}")]
+    NotAnEvent(EventError),
+    #[error("too many events for topic {topic} wait for Kafka")]
+    Overloaded { topic: String, retry_after: Duration },
+    #[error("{}", with_causes(error))]
+    Produce { error: ProduceError, retry_after: Duration },
+}
+
+/// The document of RFC 9457. The type is always `about:blank`: status and detail say everything.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+}
+
+impl Rejection {
+    /// The status, and the one header that goes with it where there is one.
+    fn meaning(&self) -> (StatusCode, Option<(HeaderName, HeaderValue)>) {
+        match self {
+            Self::LineTooLong { .. } => (StatusCode::URI_TOO_LONG, None),
+            Self::HeadersTooLarge { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, None),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, Some((ALLOW, HeaderValue::from_static("POST")))),
+            Self::NoHost | Self::NotAnEvent(_) | Self::BodyBroken => (StatusCode::BAD_REQUEST, None),
+            Self::NoRoute => (StatusCode::NOT_FOUND, None),
+            Self::NoToken => (StatusCode::UNAUTHORIZED, Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))),
+            Self::TokensNotChecked => (StatusCode::INTERNAL_SERVER_ERROR, None),
+            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
+            Self::BodyTooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, None),
+            Self::Overloaded { retry_after, .. } => later(*retry_after),
+            Self::Produce { error, retry_after } => match error {
+                ProduceError::Event(_) => (StatusCode::BAD_REQUEST, None),
+                ProduceError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
+                ProduceError::QueueFull { .. }
+                | ProduceError::TimedOut { .. }
+                | ProduceError::UnknownTopic { .. }
+                | ProduceError::NotAllowed { .. }
+                | ProduceError::Closed { .. }
+                | ProduceError::Client { .. } => later(*retry_after),
+            },
+        }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.meaning().0
+    }
+
+    /// True when nothing more can be read from the connection sensibly.
+    pub(crate) fn ends_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::LineTooLong { .. } | Self::HeadersTooLarge { .. } | Self::BodyTooSlow { .. } | Self::BodyBroken
+        )
+    }
+
+    pub(crate) fn answer(&self) -> Answer {
+        let (status, extra) = self.meaning();
+        let detail = with_causes(self);
+        let problem = Problem {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            detail: &detail,
+        };
+        // Serialising text and a number cannot fail; an empty body would still carry the status.
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut answer = empty(status);
+        *answer.body_mut() = Full::new(body.into());
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some((name, value)) = extra {
+            answer.headers_mut().insert(name, value);
+        }
+        answer
+    }
+}
+
+/// Kafka cannot take the event now. The header counts whole seconds, at least one.
+fn later(retry_after: Duration) -> (StatusCode, Option<(HeaderName, HeaderValue)>) {
+    let seconds = retry_after.as_millis().div_ceil(1000).max(1);
+    let seconds = HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX));
+    (StatusCode::SERVICE_UNAVAILABLE, Some((RETRY_AFTER, seconds)))
+}
+
+/// An answer without a body.
+pub(crate) fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = status;
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn topic() -> String {
+        "orders".to_owned()
+    }
+
+    const RETRY_AFTER: Duration = Duration::from_millis(1500);
+
+    #[track_caller]
+    fn check(rejection: Rejection, status: u16, header: Option<(&str, &str)>) {
+        let answer = rejection.answer();
+        assert_eq!((answer.status().as_u16(), rejection.status().as_u16()), (status, status));
+        let extra: Vec<_> = answer
+            .headers()
+            .iter()
+            .filter(|(name, _)| *name != CONTENT_TYPE)
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .collect();
+        assert_eq!(extra, header.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_refusal_has_its_status_and_header() {
+        let limit_bytes = 7;
+        check(Rejection::LineTooLong { limit_bytes }, 414, None);
+        check(Rejection::HeadersTooLarge { limit_bytes }, 431, None);
+        check(Rejection::MethodNotAllowed, 405, Some(("allow", "POST")));
+        check(Rejection::NoHost, 400, None);
+        check(Rejection::NoRoute, 404, None);
+        check(Rejection::NoToken, 401, Some(("www-authenticate", "Bearer")));
+        check(Rejection::TokensNotChecked, 500, None);
+        check(Rejection::BodyTooLarge { limit_bytes }, 413, None);
+        check(Rejection::BodyTooSlow { limit: Duration::from_secs(1) }, 408, None);
+        check(Rejection::BodyBroken, 400, None);
+        check(Rejection::NotAnEvent(EventError::NotAnEvent), 400, None);
+        check(Rejection::Overloaded { topic: topic(), retry_after: Duration::ZERO }, 503, Some(("retry-after", "1")));
+    }
+
+    #[test]
+    fn what_kafka_cannot_take_now_is_503_with_a_time_and_what_it_never_takes_is_not() {
+        let produce = |error| Rejection::Produce { error, retry_after: RETRY_AFTER };
+        check(produce(ProduceError::TooLarge { topic: topic() }), 413, None);
+        check(produce(ProduceError::Event(EventError::NotAnEvent)), 400, None);
+        for error in [
+            ProduceError::QueueFull { topic: topic() },
+            ProduceError::TimedOut { topic: topic() },
+            ProduceError::UnknownTopic { topic: topic() },
+            ProduceError::NotAllowed { topic: topic() },
+            ProduceError::Closed { topic: topic() },
+            ProduceError::cancelled(topic()),
+        ] {
+            check(produce(error), 503, Some(("retry-after", "2")));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_explains_itself_as_problem_json() {
+        let answer = Rejection::BodyTooLarge { limit_bytes: 1_048_576 }.answer();
+        assert_eq!(answer.headers()[CONTENT_TYPE], "application/problem+json");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(
+            body,
+            r#"{"type":"about:blank","title":"Payload Too Large","status":413,"detail":"the event is larger than 1048576 bytes"}"#
+        );
+    }
+}

@@ -1,0 +1,165 @@
+//! The story of one request: who asks, for what, may it pass, is it an event, does Kafka have it.
+//!
+//! Decides in the order of spec ingress 1.2 and answers only when Kafka has answered. Holds no lock and starts no task.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HOST};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, StatusCode, Version};
+use http_body::Body;
+use millrace_event::{Event, http_binding};
+use millrace_runtime::health::Readiness;
+use tracing::{Level, debug};
+
+mod body;
+mod limits;
+mod throttle;
+pub(crate) mod trace;
+
+use body::Received;
+pub(crate) use limits::RequestLimits;
+use throttle::Throttle;
+
+use crate::auth;
+use crate::error::{Answer, Rejection, empty};
+use crate::metrics::{IngressMetrics, UNKNOWN_TYPE};
+use crate::probe::{self, ProbePaths};
+use crate::producer::Delivered;
+use crate::routes::{Routes, Target};
+
+/// What every request needs.
+#[derive(Debug)]
+pub(crate) struct Ingress {
+    pub(crate) routes: Routes,
+    pub(crate) probes: ProbePaths,
+    pub(crate) readiness: Readiness,
+    pub(crate) metrics: IngressMetrics,
+    failures: Throttle,
+}
+
+/// An answer, and whether the sender may still be sending when the connection is closed after it.
+pub(crate) struct Outcome {
+    pub(crate) answer: Answer,
+    pub(crate) unread: bool,
+}
+
+impl Ingress {
+    pub(crate) fn new(routes: Routes, probes: ProbePaths, readiness: Readiness, metrics: IngressMetrics) -> Self {
+        Self { routes, probes, readiness, metrics, failures: Throttle::default() }
+    }
+}
+
+/// Answers one request.
+pub(crate) async fn handle<B>(ingress: &Ingress, limits: RequestLimits, request: Request<B>) -> Outcome
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let _in_flight = ingress.metrics.asked();
+    let (head, mut body) = request.into_parts();
+    let outcome = match decide(ingress, limits, &head, &mut body).await {
+        Ok(answer) => Outcome { answer, unread: false },
+        Err(rejection) => refuse(&rejection, &head, &mut body).await,
+    };
+    ingress.metrics.answered(outcome.answer.status());
+    outcome
+}
+
+/// Every decision about a request, in order.
+async fn decide<B>(ingress: &Ingress, limits: RequestLimits, head: &Parts, body: &mut B) -> Result<Answer, Rejection>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let started = Instant::now();
+    limits.check(head)?;
+    if let Some(answer) = ingress.probes.answer(head, ingress.readiness.get()) {
+        return Ok(answer);
+    }
+    let is_probe = probe::is_control_plane(head);
+    if head.method != Method::POST && !is_probe {
+        return Err(Rejection::MethodNotAllowed);
+    }
+    let target = ingress.routes.load().resolve(head)?;
+    if is_probe {
+        return Ok(probe::served(head));
+    }
+    auth::check(target.audience.as_deref(), &head.headers)?;
+    let received = body::receive(&target, body, limits.body_arrival).await;
+    let stored = accept(ingress, &target, head, received, started).await;
+    stored.map(|()| empty(StatusCode::ACCEPTED))
+}
+
+/// From a body to a stored record. Every end of it is measured under the target's name.
+async fn accept(
+    ingress: &Ingress,
+    target: &Target,
+    head: &Parts,
+    received: Result<Received, Rejection>,
+    started: Instant,
+) -> Result<(), Rejection> {
+    let unknown = |rejection: Rejection| {
+        target.measure(UNKNOWN_TYPE, rejection.status(), started.elapsed());
+        rejection
+    };
+    let Received { bytes, admission } = received.map_err(unknown)?;
+    let event = http_binding::read(&head.headers, &bytes).map_err(|error| unknown(Rejection::NotAnEvent(error)))?;
+    let trace = trace::read(&head.headers);
+    let stored = target.store(&event, &trace, admission).await;
+    match stored {
+        Ok(delivered) => {
+            target.measure(&event.ty, StatusCode::ACCEPTED, started.elapsed());
+            say_produced(target, head, &event, delivered, started);
+            Ok(())
+        }
+        Err(error) => {
+            ingress.failures.warn(target, &error);
+            let rejection = Rejection::Produce { error, retry_after: target.retry_after };
+            target.measure(&event.ty, rejection.status(), started.elapsed());
+            Err(rejection)
+        }
+    }
+}
+
+/// The answer to a refused request, after which the connection goes on only if nothing of the request is left in it.
+async fn refuse<B>(rejection: &Rejection, head: &Parts, body: &mut B) -> Outcome
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    if tracing::enabled!(Level::DEBUG) {
+        let host = head.headers.get(HOST).map(HeaderValue::as_bytes).map(String::from_utf8_lossy);
+        debug!(
+            path = head.uri.path(),
+            host = host.as_deref(),
+            method = head.method.as_str(),
+            status = rejection.status().as_u16(),
+            reason = %rejection,
+            "Request refused"
+        );
+    }
+    let mut answer = rejection.answer();
+    let go_on = !rejection.ends_connection() && body::discard(head, body).await;
+    // HTTP/2 has no such header: an unread stream is reset and the connection goes on.
+    let unread = !go_on && head.version != Version::HTTP_2;
+    if unread {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Outcome { answer, unread }
+}
+
+/// The line the tools of this project wait for; costs nothing unless DEBUG is on.
+fn say_produced(target: &Target, head: &Parts, event: &Event<'_>, delivered: Delivered, started: Instant) {
+    if tracing::enabled!(Level::DEBUG) {
+        debug!(
+            event_id = %event.id,
+            event_type = %event.ty,
+            path = head.uri.path(),
+            topic = target.topic,
+            partition = delivered.partition,
+            offset = delivered.offset,
+            size_bytes = event.data.bytes().map_or(0, <[u8]>::len),
+            elapsed_ms = started.elapsed().as_secs_f64() * 1000.0,
+            "Record produced"
+        );
+    }
+}

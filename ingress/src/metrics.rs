@@ -1,0 +1,197 @@
+//! What ingress measures. All names are here.
+//!
+//! The peer's one meter keeps its name and labels (spec ingress 8.1); ours start with `millrace_ingress_`. Label values
+//! come from closed sets, except the event type, which is capped.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use millrace_config::contract::Reference;
+use millrace_runtime::metrics::family::OwnerLabels;
+use millrace_runtime::metrics::{CounterFamily, Latency, LatencyFamily, Metrics, MetricsError, Series};
+use prometheus::{IntCounter, IntGauge};
+
+const DISPATCH_LATENCY: &str = "kn_eventing_dispatch_latency_ms";
+const REQUESTS: &str = "millrace_ingress_requests_total";
+const CONNECTIONS: &str = "millrace_ingress_connections";
+const IN_FLIGHT: &str = "millrace_ingress_in_flight_requests";
+const TARGETS: &str = "millrace_ingress_targets";
+const REFUSED_TARGETS: &str = "millrace_ingress_targets_refused";
+const REFUSALS: &str = "millrace_ingress_target_refusals_total";
+const PRODUCERS: &str = "millrace_ingress_producers";
+const GENERATION: &str = "millrace_ingress_contract_generation";
+const CONTRACT_FAILURES: &str = "millrace_ingress_contract_failures_total";
+
+/// The event type of a request that is no event, or of every event when the label is switched off.
+pub(crate) const UNKNOWN_TYPE: &str = "unknown";
+
+/// Every status this process answers with.
+const STATUSES: [StatusCode; 14] = [
+    StatusCode::OK,
+    StatusCode::ACCEPTED,
+    StatusCode::BAD_REQUEST,
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::URI_TOO_LONG,
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    StatusCode::INTERNAL_SERVER_ERROR,
+    StatusCode::SERVICE_UNAVAILABLE,
+];
+
+/// A request that is not answered yet, also when its client goes away.
+pub(crate) struct InFlight<'a>(&'a IntGauge);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Every metric of the process.
+#[derive(Clone, Debug)]
+pub(crate) struct IngressMetrics {
+    latency: LatencyFamily,
+    type_label: bool,
+    requests: Arc<Requests>,
+    pub(crate) connections: IntGauge,
+    in_flight: IntGauge,
+    pub(crate) targets: IntGauge,
+    pub(crate) refused_targets: IntGauge,
+    pub(crate) refusals: IntCounter,
+    pub(crate) producers: IntGauge,
+    pub(crate) generation: IntGauge,
+    pub(crate) contract_failures: IntCounter,
+}
+
+/// One counter a status; the series are shown as long as they are held.
+#[derive(Debug)]
+struct Requests {
+    by_status: HashMap<StatusCode, IntCounter>,
+    _shown: Arc<Series<IntCounter>>,
+}
+
+/// The series of one target; they go with the last target of the same object.
+#[derive(Clone, Debug)]
+pub(crate) struct TargetSeries {
+    latency: Arc<Series<Latency>>,
+    type_label: bool,
+}
+
+impl IngressMetrics {
+    /// # Errors
+    ///
+    /// When another part of the process took one of the names.
+    pub(crate) fn register(metrics: &Metrics, type_label: bool) -> Result<Self, MetricsError> {
+        let requests: CounterFamily = metrics.family(REQUESTS, "Requests answered, by status code.", &["code"])?;
+        let requests = requests.series(OwnerLabels::new());
+        let by_status = |status: StatusCode| Some((status, requests.with(&[status.as_str()])?));
+        Ok(Self {
+            latency: metrics.family(
+                DISPATCH_LATENCY,
+                "The time spent dispatching an event to Kafka",
+                &["cloudevents_type", "http_response_status_code"],
+            )?,
+            type_label,
+            requests: Arc::new(Requests {
+                by_status: STATUSES.into_iter().filter_map(by_status).collect(),
+                _shown: requests,
+            }),
+            connections: metrics.gauge(CONNECTIONS, "Open connections on the data port.")?,
+            in_flight: metrics.gauge(IN_FLIGHT, "Requests that are not answered yet.")?,
+            targets: metrics.gauge(TARGETS, "Targets that accept events.")?,
+            refused_targets: metrics
+                .gauge(REFUSED_TARGETS, "Contract entries that do not accept events as written.")?,
+            refusals: metrics.counter(REFUSALS, "Contract entries refused, counted once for each reason.")?,
+            producers: metrics.gauge(PRODUCERS, "Kafka producers in use.")?,
+            generation: metrics.gauge(GENERATION, "Generation of the contract in force.")?,
+            contract_failures: metrics.counter(CONTRACT_FAILURES, "Contract files that could not be used.")?,
+        })
+    }
+
+    /// A request has come.
+    pub(crate) fn asked(&self) -> InFlight<'_> {
+        self.in_flight.inc();
+        InFlight(&self.in_flight)
+    }
+
+    /// Counts an answer.
+    pub(crate) fn answered(&self, status: StatusCode) {
+        if let Some(counter) = self.requests.by_status.get(&status) {
+            counter.inc();
+        }
+    }
+
+    /// The series of the object a target was made from.
+    pub(crate) fn target(&self, reference: &Reference) -> TargetSeries {
+        let kind: String = reference.kind.chars().filter(char::is_ascii_alphanumeric).collect();
+        let kind = kind.to_ascii_lowercase();
+        let owner = OwnerLabels::from([
+            (format!("kn_{kind}_name"), reference.name.clone()),
+            (format!("kn_{kind}_namespace"), reference.namespace.clone()),
+        ]);
+        TargetSeries { latency: self.latency.series(owner), type_label: self.type_label }
+    }
+}
+
+impl TargetSeries {
+    /// Counts one event or what was meant to be one.
+    pub(crate) fn observe(&self, event_type: &str, status: StatusCode, elapsed: Duration) {
+        let event_type = if self.type_label { event_type } else { UNKNOWN_TYPE };
+        if let Some(latency) = self.latency.with(&[event_type, status.as_str()]) {
+            latency.observe(elapsed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference(kind: &str) -> Reference {
+        Reference {
+            kind: kind.to_owned(),
+            name: "orders".to_owned(),
+            namespace: "shop".to_owned(),
+            ..Reference::default()
+        }
+    }
+
+    #[test]
+    fn an_event_is_measured_with_the_peers_name_and_labels() {
+        let metrics = Metrics::new();
+        let series = IngressMetrics::register(&metrics, true).unwrap().target(&reference("KafkaChannel"));
+        series.observe("order.created", StatusCode::ACCEPTED, Duration::from_millis(3));
+        let expected = concat!(
+            r#"kn_eventing_dispatch_latency_ms_count{cloudevents_type="order.created",http_response_status_code="202","#,
+            r#"kn_kafkachannel_name="orders",kn_kafkachannel_namespace="shop"} 1"#
+        );
+        assert!(metrics.text().contains(expected), "{}", metrics.text());
+        drop(series);
+        assert!(!metrics.text().contains("order.created"));
+    }
+
+    #[test]
+    fn the_type_label_can_be_switched_off() {
+        let metrics = Metrics::new();
+        let series = IngressMetrics::register(&metrics, false).unwrap().target(&reference("Broker"));
+        series.observe("order.created", StatusCode::ACCEPTED, Duration::ZERO);
+        assert!(metrics.text().contains(r#"cloudevents_type="unknown""#));
+        assert!(metrics.text().contains(r#"kn_broker_name="orders""#));
+    }
+
+    #[test]
+    fn every_answer_is_counted_by_its_status() {
+        let metrics = Metrics::new();
+        let ingress = IngressMetrics::register(&metrics, true).unwrap();
+        ingress.answered(StatusCode::NOT_FOUND);
+        assert!(metrics.text().contains("millrace_ingress_requests_total{code=\"404\"} 1\n"));
+        assert!(metrics.text().contains("millrace_ingress_requests_total{code=\"202\"} 0\n"));
+    }
+}

@@ -1,0 +1,250 @@
+//! Keeps routes and producers as the contract and the properties files say, while both change.
+//!
+//! One thread owns everything here, so nothing is locked. It is woken by the file watcher, and by itself while something
+//! failed that may work later. A bad file changes nothing. Source: spec ingress 3.3 to 3.5.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use millrace_config::contract::Contract;
+use millrace_config::contract::file::{ContractFile, Reading};
+use millrace_config::properties::http_server::HttpServerSettings;
+use millrace_config::properties::{self, Properties, Warning};
+use millrace_config::snapshot::Snapshot;
+use millrace_config::watch::{self, Watch, WatchError, WatchSettings};
+use millrace_runtime::health::Readiness;
+use millrace_runtime::startup::with_causes;
+use tracing::{error, info, warn};
+
+mod files;
+mod targets;
+
+use files::{Look, PropertiesFile};
+use targets::{Produce, Targets};
+
+use crate::debug::Report;
+use crate::metrics::IngressMetrics;
+use crate::producer::Settings as ProducerSettings;
+use crate::producer::pool::Pool;
+use crate::routes::{Routes, Table};
+
+/// How often something that failed is tried again, as the peer does.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What the reconciler reads.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    pub(crate) contract: PathBuf,
+    pub(crate) producer: (PathBuf, Properties),
+    pub(crate) http_server: (PathBuf, Properties),
+}
+
+/// What the reconciler writes.
+#[derive(Clone, Debug)]
+pub(crate) struct Outputs {
+    pub(crate) routes: Routes,
+    pub(crate) report: Snapshot<Report>,
+    pub(crate) http: Snapshot<HttpServerSettings>,
+    pub(crate) readiness: Readiness,
+    pub(crate) metrics: IngressMetrics,
+}
+
+/// A running reconciler.
+#[derive(Debug)]
+pub(crate) struct Reconciler {
+    stop: Arc<AtomicBool>,
+    wake: SyncSender<()>,
+    thread: JoinHandle<()>,
+    // Ends the watching when dropped.
+    _watch: Watch,
+}
+
+/// Why there is no reconciler.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("cannot watch the contract and properties files")]
+    Watch(#[from] WatchError),
+    #[error("cannot start the reconciler's thread")]
+    Thread(#[source] std::io::Error),
+}
+
+impl Reconciler {
+    /// Starts watching and reconciling; the first contract is read at once.
+    pub(crate) fn start(
+        sources: Sources,
+        settings: ProducerSettings,
+        pool: Pool,
+        outputs: Outputs,
+    ) -> Result<Self, StartError> {
+        // Capacity one: a wake-up that is already waiting covers every later change.
+        let (wake, woken) = sync_channel(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let paths = [&sources.contract, &sources.producer.0, &sources.http_server.0].map(Clone::clone).to_vec();
+        let worker = Worker {
+            contract_file: ContractFile::new(&sources.contract),
+            producer_file: PropertiesFile::new(sources.producer.0, sources.producer.1),
+            http_file: PropertiesFile::new(sources.http_server.0, sources.http_server.1),
+            produce: Produce { settings, revision: 0 },
+            contract: None,
+            targets: Targets::new(pool, outputs.metrics.clone()),
+            outputs,
+            retry: false,
+            first: true,
+        };
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("reconcile".to_owned())
+            .spawn(move || worker.run(&woken, &stopped))
+            .map_err(StartError::Thread)?;
+        let poke = wake.clone();
+        let watch = watch::watch(paths, WatchSettings::default(), move || poke_once(&poke))?;
+        Ok(Self { stop, wake, thread, _watch: watch })
+    }
+
+    /// Stops, and lets go of all routes, so that their producers are flushed and closed. Blocks for one reconcile at
+    /// most.
+    pub(crate) fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        poke_once(&self.wake);
+        if self.thread.join().is_err() {
+            error!("Reconciler ended in a panic");
+        }
+    }
+}
+
+/// A full channel is a wake-up that waits already; a closed one a reconciler that has ended.
+fn poke_once(wake: &SyncSender<()>) {
+    match wake.try_send(()) {
+        Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
+    }
+}
+
+struct Worker {
+    contract_file: ContractFile,
+    producer_file: PropertiesFile,
+    http_file: PropertiesFile,
+    produce: Produce,
+    /// Absent until the first one was read.
+    contract: Option<Contract>,
+    targets: Targets,
+    outputs: Outputs,
+    retry: bool,
+    /// No contract was applied yet.
+    first: bool,
+}
+
+impl Worker {
+    fn run(mut self, woken: &Receiver<()>, stop: &AtomicBool) {
+        loop {
+            let woken = if self.retry {
+                woken.recv_timeout(RETRY)
+            } else {
+                woken.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            if stop.load(Ordering::Acquire) || woken == Err(RecvTimeoutError::Disconnected) {
+                self.outputs.routes.publish(Table::default());
+                return;
+            }
+            self.look();
+        }
+    }
+
+    /// Reads all files and applies what is new.
+    fn look(&mut self) {
+        let retry = std::mem::take(&mut self.retry);
+        self.look_at_http_server();
+        let new_settings = self.look_at_producer();
+        let new_contract = self.look_at_contract();
+        if !(retry || new_settings || new_contract) {
+            return;
+        }
+        let Some(contract) = &self.contract else { return };
+        let applied = self.targets.apply(contract, &self.produce);
+        // Everything that routes lead to exists by now.
+        self.outputs.routes.publish(applied.table);
+        self.outputs.report.publish(applied.report);
+        self.outputs.metrics.generation.set(i64::try_from(contract.generation).unwrap_or(i64::MAX));
+        self.retry = applied.retry;
+        if new_contract {
+            info!(contractGeneration = contract.generation, "Reconciled contract generation");
+        }
+        // Once only: draining switches it off for good.
+        if std::mem::take(&mut self.first) {
+            self.outputs.readiness.set(true);
+        }
+    }
+
+    fn look_at_contract(&mut self) -> bool {
+        match self.contract_file.read() {
+            Reading::New(contract) => {
+                self.contract = Some(contract);
+                true
+            }
+            Reading::Empty if self.contract.is_none() => {
+                info!("Contract file is empty: no targets yet");
+                self.contract = Some(Contract::default());
+                true
+            }
+            Reading::Empty | Reading::Unchanged => false,
+            Reading::Bad(problem) => {
+                error!(error = with_causes(&problem), "Contract refused, the previous one stays in force");
+                self.outputs.metrics.contract_failures.inc();
+                false
+            }
+        }
+    }
+
+    fn look_at_producer(&mut self) -> bool {
+        let path = self.producer_file.path().to_owned();
+        let Some(properties) = changed(&path, self.producer_file.look()) else { return false };
+        match properties::kafka::producer(&properties) {
+            Ok(settings) => {
+                warn_of(&path, &settings.warnings);
+                self.produce = Produce { settings, revision: self.produce.revision + 1 };
+                info!(path = %path.display(), "Producer properties changed: producers are replaced");
+                true
+            }
+            Err(problems) => {
+                error!(path = %path.display(), error = %problems, "Properties refused, the previous ones stay in force");
+                false
+            }
+        }
+    }
+
+    fn look_at_http_server(&mut self) {
+        let path = self.http_file.path().to_owned();
+        let Some(properties) = changed(&path, self.http_file.look()) else { return };
+        match properties::http_server::http_server(&properties) {
+            Ok(settings) => {
+                warn_of(&path, &settings.warnings);
+                self.outputs.http.publish(settings);
+                info!(path = %path.display(), "HTTP server properties changed: they count for new connections");
+            }
+            Err(problems) => {
+                error!(path = %path.display(), error = %problems, "Properties refused, the previous ones stay in force");
+            }
+        }
+    }
+}
+
+fn changed(path: &Path, look: Look) -> Option<Properties> {
+    match look {
+        Look::Unchanged => None,
+        Look::Changed(properties) => Some(properties),
+        Look::Bad(problem) => {
+            error!(path = %path.display(), error = problem, "Properties cannot be read, the previous ones stay in force");
+            None
+        }
+    }
+}
+
+/// One line for each key that does not do what its writer may expect.
+pub(crate) fn warn_of(path: &Path, warnings: &[Warning]) {
+    for warning in warnings {
+        warn!(path = %path.display(), key = warning.key, reason = warning.reason, "Property without the expected effect");
+    }
+}

@@ -1,0 +1,242 @@
+//! Turns a contract into targets and keeps those that stay the same.
+//!
+//! Each resource is on its own: what goes wrong with one is its own problem, and the version of it that worked stays in
+//! force meanwhile. Source: spec ingress 3.4, design rows 11, 19 and 26.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use millrace_config::contract::credentials::{Credentials, SecurityProtocol};
+use millrace_config::contract::{Auth, Contract, Entry, Ingress, Resource};
+use millrace_runtime::startup::with_causes;
+use tracing::{info, warn};
+
+use crate::debug::{Report, TargetReport};
+use crate::metrics::IngressMetrics;
+use crate::producer::pool::{Key, Pool};
+use crate::producer::{ClientError, Settings};
+use crate::routes::{Table, Target};
+
+/// How to produce, and which version of the properties says so.
+#[derive(Debug)]
+pub(super) struct Produce {
+    pub(super) settings: Settings,
+    pub(super) revision: u64,
+}
+
+/// What a resource's present version came to.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("its Kafka credentials are in Secrets, which this ingress cannot read yet")]
+    Secrets,
+    #[error(transparent)]
+    Producer(ClientError),
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Problem {
+    /// Whether the same contract may work later.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Producer(_) => true,
+            Self::Secrets | Self::Refused(_) => false,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Held {
+    resource: Arc<Resource>,
+    revision: u64,
+    /// The newest version that worked.
+    in_force: Option<Arc<Target>>,
+    /// Why the newest version is not in force.
+    problem: Option<Problem>,
+}
+
+/// All resources of the contract in force.
+#[derive(Debug)]
+pub(super) struct Targets {
+    held: BTreeMap<String, Held>,
+    pool: Pool,
+    metrics: IngressMetrics,
+    /// Problems that were logged, so that none is logged twice.
+    told: BTreeSet<String>,
+}
+
+/// What follows from a contract.
+pub(super) struct Applied {
+    pub(super) table: Table<Target>,
+    pub(super) report: Report,
+    /// Something failed that may work later.
+    pub(super) retry: bool,
+}
+
+impl Targets {
+    pub(super) fn new(pool: Pool, metrics: IngressMetrics) -> Self {
+        Self { held: BTreeMap::new(), pool, metrics, told: BTreeSet::new() }
+    }
+
+    /// Makes what is new or changed, keeps the rest, and returns the routes for all of it. Blocks while producers are
+    /// made, never waits for a broker.
+    ///
+    /// Producers of what went are closed when the last request has let go of the old routes.
+    pub(super) fn apply(&mut self, contract: &Contract, produce: &Produce) -> Applied {
+        let mut before = std::mem::take(&mut self.held);
+        for resource in &contract.resources {
+            let Some(ingress) = &resource.ingress else { continue };
+            let held = self.next(before.remove(&resource.uid), resource, ingress, produce);
+            self.held.insert(resource.uid.clone(), held);
+        }
+        let mut nameless = Vec::new();
+        for refusal in contract.refused.iter().filter(|refusal| refusal.entry != Entry::Egress) {
+            let reason = with_causes(&refusal.error);
+            match before.remove(&refusal.uid) {
+                Some(held) if !self.held.contains_key(&refusal.uid) => {
+                    let held = Held { problem: Some(Problem::Refused(reason)), ..held };
+                    self.held.insert(refusal.uid.clone(), held);
+                }
+                Some(_) | None => nameless.push((refusal.uid.clone(), reason)),
+            }
+        }
+        for (uid, held) in before {
+            info!(uid, path = path_of(&held), host = host_of(&held), "Target removed");
+        }
+        let table = self.table();
+        let report = self.report(contract, nameless);
+        self.tell(&report);
+        let retry = self.held.values().any(|held| held.problem.as_ref().is_some_and(Problem::may_pass));
+        Applied { table, report, retry }
+    }
+
+    fn next(&mut self, before: Option<Held>, resource: &Arc<Resource>, ingress: &Ingress, produce: &Produce) -> Held {
+        let unchanged = |held: &Held| {
+            held.problem.is_none() && held.revision == produce.revision && is_same(&held.resource, resource)
+        };
+        let before = match before {
+            Some(held) if unchanged(&held) => return held,
+            before => before,
+        };
+        let (resource, revision) = (Arc::clone(resource), produce.revision);
+        match self.make(&resource, ingress, produce) {
+            Ok(target) => Held { resource, revision, in_force: Some(Arc::new(target)), problem: None },
+            Err(problem) => {
+                let in_force = before.and_then(|held| held.in_force);
+                Held { resource, revision, in_force, problem: Some(problem) }
+            }
+        }
+    }
+
+    fn make(&mut self, resource: &Arc<Resource>, ingress: &Ingress, produce: &Produce) -> Result<Target, Problem> {
+        let key = Key {
+            bootstrap_servers: resource.bootstrap_servers.clone(),
+            credentials: credentials(&resource.auth)?,
+            content_mode: ingress.content_mode,
+            revision: produce.revision,
+        };
+        let producer = self.pool.get(&key, &produce.settings).map_err(Problem::Producer)?;
+        Ok(Target {
+            resource: Arc::clone(resource),
+            topic: resource.topic().to_owned(),
+            content_mode: ingress.content_mode,
+            audience: ingress.audience.clone(),
+            max_body_bytes: produce.settings.max_request_size,
+            retry_after: produce.settings.retry_after,
+            share: producer.share(),
+            series: self.metrics.target(&resource.reference),
+            producer,
+        })
+    }
+
+    /// Routes of everything in force. What the contract says now comes before what is only kept of an older one.
+    fn table(&self) -> Table<Target> {
+        let mut table = Table::default();
+        let kept = |held: &Held| held.problem.is_some();
+        let (current, old): (Vec<_>, Vec<_>) = self.held.values().partition(|held| !kept(held));
+        for target in current.into_iter().chain(old).filter_map(|held| held.in_force.as_ref()) {
+            let ingress = target.resource.ingress.as_ref();
+            let path = ingress.and_then(|ingress| ingress.path.as_deref());
+            let host = ingress.and_then(|ingress| ingress.host.as_deref());
+            if !table.add(path, host, target) {
+                warn!(uid = target.resource.uid, path, host, "Path or host already leads elsewhere");
+            }
+        }
+        table
+    }
+
+    fn report(&self, contract: &Contract, nameless: Vec<(String, String)>) -> Report {
+        let mut targets: Vec<_> = self
+            .held
+            .iter()
+            .map(|(uid, held)| TargetReport {
+                uid: uid.clone(),
+                state: match (&held.in_force, &held.problem) {
+                    (Some(_), None) => "in force",
+                    (Some(_), Some(_)) => "older version in force",
+                    (None, _) => "refused",
+                },
+                reason: held.problem.as_ref().map(|problem| with_causes(problem)),
+                ..TargetReport::of(held.in_force.as_ref().map_or(&held.resource, |target| &target.resource))
+            })
+            .collect();
+        targets.extend(nameless.into_iter().map(|(uid, reason)| TargetReport::refused(uid, reason)));
+        Report { generation: Some(contract.generation), targets }
+    }
+
+    fn tell(&mut self, report: &Report) {
+        let mut told = BTreeSet::new();
+        for target in &report.targets {
+            let Some(reason) = &target.reason else { continue };
+            let key = format!("{} {reason}", target.uid);
+            if !self.told.contains(&key) {
+                warn!(
+                    uid = target.uid,
+                    path = target.path,
+                    host = target.host,
+                    reason,
+                    state = target.state,
+                    "Target refused"
+                );
+                self.metrics.refusals.inc();
+            }
+            told.insert(key);
+        }
+        self.metrics.refused_targets.set(i64::try_from(told.len()).unwrap_or(i64::MAX));
+        let in_force = self.held.values().filter(|held| held.in_force.is_some()).count();
+        self.metrics.targets.set(i64::try_from(in_force).unwrap_or(i64::MAX));
+        self.metrics.producers.set(i64::try_from(self.pool.len()).unwrap_or(i64::MAX));
+        self.told = told;
+    }
+}
+
+/// Equal as far as ingress can tell: egresses and overrides are the dispatcher's.
+fn is_same(old: &Resource, new: &Resource) -> bool {
+    old.topics == new.topics
+        && old.bootstrap_servers == new.bootstrap_servers
+        && old.auth == new.auth
+        && old.ingress == new.ingress
+        && old.reference == new.reference
+        && old.auto_create_event_types == new.auto_create_event_types
+}
+
+fn credentials(auth: &Auth) -> Result<Credentials, Problem> {
+    match auth {
+        Auth::Absent => Ok(Credentials::plaintext()),
+        Auth::Secrets(multi) if multi.protocol == SecurityProtocol::Plaintext && multi.secrets.is_empty() => {
+            Ok(Credentials::plaintext())
+        }
+        Auth::Secret(_) | Auth::Secrets(_) => Err(Problem::Secrets),
+    }
+}
+
+fn path_of(held: &Held) -> Option<&str> {
+    held.resource.ingress.as_ref()?.path.as_deref()
+}
+
+fn host_of(held: &Held) -> Option<&str> {
+    held.resource.ingress.as_ref()?.host.as_deref()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! When a connection's time is over.
+
+use millrace_config::properties::Properties;
+use millrace_config::properties::http_server::http_server;
+
+use super::*;
+
+fn activity(properties: &[(&str, &str)]) -> Activity {
+    let settings = http_server(&Properties::from_iter(properties.iter().copied())).unwrap();
+    Activity::new(1, Arc::new(Moment::new(1)), Arc::new(settings))
+}
+
+fn at(activity: &Activity, millis: u64) {
+    activity.clock.store(millis, Ordering::Relaxed);
+}
+
+#[test]
+fn a_head_must_arrive_in_time_and_an_idle_connection_may_stay() {
+    let activity = activity(&[("millrace.ingress.header.timeout.ms", "1000")]);
+    assert!(!activity.is_over(1_000_000, false));
+    at(&activity, 5000);
+    activity.read(b"POST /");
+    at(&activity, 5900);
+    activity.read(b"ns/name");
+    assert!(!activity.is_over(6000, false));
+    assert!(activity.is_over(6001, false));
+    drop(activity.begin(false));
+    assert!(!activity.is_over(1_000_000, false));
+}
+
+#[test]
+fn http_2_has_no_head_to_wait_for() {
+    let activity = activity(&[("millrace.ingress.header.timeout.ms", "1000")]);
+    activity.read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    assert!(!activity.is_over(1_000_000, false));
+}
+
+#[test]
+fn an_idle_timeout_counts_from_the_last_byte_either_way_also_during_a_request() {
+    let activity = activity(&[("idleTimeout", "2")]);
+    at(&activity, 1000);
+    activity.read(b"POST");
+    let _busy = activity.begin(false);
+    at(&activity, 2000);
+    activity.wrote();
+    assert!(!activity.is_over(4000, false));
+    assert!(activity.is_over(4001, false));
+}
+
+#[test]
+fn an_idle_connection_makes_room_when_others_wait_and_a_busy_one_does_not() {
+    let activity = activity(&[]);
+    assert!(!activity.is_over(20_000, false));
+    assert!(activity.is_over(20_000, true));
+    let _busy = activity.begin(false);
+    assert!(!activity.is_over(20_000, true));
+}
+
+#[test]
+fn a_signal_is_never_weakened() {
+    let activity = activity(&[]);
+    let context = Context::from_waker(std::task::Waker::noop());
+    assert_eq!(activity.signal(&context), Signal::None);
+    activity.tell(Signal::Evict);
+    activity.tell(Signal::Drain);
+    assert_eq!(activity.signal(&context), Signal::Evict);
+}

@@ -1,0 +1,78 @@
+//! Everything ingress is told at start: environment, properties, observability.
+//!
+//! Reading reports every problem of every source at once. Nothing is opened or started here.
+
+use std::path::{Path, PathBuf};
+
+use millrace_config::env::{Env, IngressEnv};
+use millrace_config::observability::Observability;
+use millrace_config::properties::http_server::{self, HttpServerSettings};
+use millrace_config::properties::kafka::{self, ProducerSettings};
+use millrace_config::properties::{Properties, PropertyErrors, Warning};
+use millrace_runtime::admin;
+use millrace_runtime::startup::Problems;
+
+/// Settings of one ingress process.
+#[derive(Debug)]
+pub struct Settings {
+    pub(crate) env: IngressEnv,
+    pub(crate) producer: (Properties, ProducerSettings),
+    pub(crate) http_server: (Properties, HttpServerSettings),
+    /// Where the admin server listens, and the path of its metrics. None, one or two.
+    pub(crate) admin: Vec<(String, String)>,
+    /// Keys without the effect their writer may expect, with the file or directory they are in.
+    pub(crate) warnings: Vec<(PathBuf, Warning)>,
+}
+
+impl Settings {
+    /// Reads everything. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Every problem found, each naming its variable, file or key.
+    pub fn read(env: &dyn Env) -> Result<Self, Problems> {
+        let env = IngressEnv::read(env).map_err(|errors| {
+            let mut problems = Problems::new();
+            errors.0.iter().for_each(|error| problems.add(error));
+            problems
+        })?;
+        let mut problems = Problems::new();
+        let producer = properties(&mut problems, &env.producer_config, kafka::producer);
+        let http_server = properties(&mut problems, &env.http_server_config, http_server::http_server);
+        let observability = problems.check(Observability::read(&env.observability));
+        let (Some(producer), Some(http_server), Some(observability)) = (producer, http_server, observability) else {
+            return Err(problems);
+        };
+        let warnings = [
+            (&env.producer_config, &producer.1.warnings),
+            (&env.http_server_config, &http_server.1.warnings),
+            (&env.observability, &observability.warnings),
+        ];
+        let warnings = warnings
+            .into_iter()
+            .flat_map(|(path, warnings)| warnings.iter().map(|warning| (path.clone(), warning.clone())))
+            .collect();
+        let admin = admin::listeners(&env.admin, &env.metrics, &observability.metrics);
+        Ok(Self { env, producer, http_server, admin, warnings })
+    }
+}
+
+fn properties<S>(
+    problems: &mut Problems,
+    path: &Path,
+    settings: impl Fn(&Properties) -> Result<S, PropertyErrors>,
+) -> Option<(Properties, S)> {
+    let properties = problems.check(Properties::read(path))?;
+    match settings(&properties) {
+        Ok(settings) => Some((properties, settings)),
+        Err(errors) => {
+            for error in errors.0 {
+                problems.add(format!("{}: {error}", path.display()));
+            }
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,13 @@
+//! Ingress as a whole: the library in this process, raw sockets on one side, librdkafka's in-process cluster on the other.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
+
+mod broker;
+mod contract;
+mod drain;
+mod faults;
+mod harness;
+mod process;
+mod protocol;
+mod records;
+mod statuses;
