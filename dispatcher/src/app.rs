@@ -1,0 +1,205 @@
+//! The dispatcher process: reads its settings, follows contract and properties, drains on SIGTERM and SIGINT.
+//!
+//! Start order and health file: dispatcher spec 1.1 and 8.4. Readiness (the health file) comes with the first contract,
+//! also an empty one (design row 24), and goes when draining begins.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use millrace_config::contract::Contract;
+use millrace_config::contract::file::{ContractFile, Reading};
+use millrace_config::env::{DispatcherEnv, LogEnv, ProcessEnv};
+use millrace_config::observability::Observability;
+use millrace_config::watch::{self, Watch, WatchSettings};
+use millrace_runtime::admin::{self, Admin};
+use millrace_runtime::drain::{Drain, Signals};
+use millrace_runtime::health::Readiness;
+use millrace_runtime::metrics::Metrics;
+use millrace_runtime::startup::{self, Problems, with_causes};
+use millrace_runtime::{build_info, logging};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tracing::{error, info, warn};
+
+use crate::debug;
+use crate::metrics::DispatcherMetrics;
+use crate::reconcile::Egresses;
+use crate::settings::Settings;
+
+const PROCESS: &str = "millrace-dispatcher";
+
+/// What is left of the drain's time for leaving groups once deliveries had to be cut.
+const LEAVING: Duration = Duration::from_secs(3);
+
+/// Runs the dispatcher until a signal. Exit code 0 after a clean drain, 1 when it cannot start.
+pub fn main() -> ExitCode {
+    startup::run(PROCESS, start)
+}
+
+fn start() -> Result<(), Problems> {
+    let env = ProcessEnv;
+    logging::init(&LogEnv::read(&env)?, PROCESS);
+    info!(version = build_info::version(), profile = build_info::profile(), "Starting Dispatcher");
+    let env = DispatcherEnv::read(&env).map_err(|errors| {
+        let mut problems = Problems::new();
+        errors.0.iter().for_each(|error| problems.add(error));
+        problems
+    })?;
+    let settings = Settings::read(&env)?;
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .thread_name("dispatcher")
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(Process::run(env, settings));
+    // Consumer threads have ended or were told to; nothing else is worth waiting for.
+    runtime.shutdown_background();
+    result
+}
+
+struct Process {
+    env: DispatcherEnv,
+    settings: Arc<Settings>,
+    file: ContractFile,
+    contract: Option<Contract>,
+    egresses: Egresses,
+    readiness: Readiness,
+}
+
+impl Process {
+    async fn run(env: DispatcherEnv, settings: Settings) -> Result<(), Problems> {
+        let mut signals = Signals::register()?;
+        let drain = Drain::new(env.admin.drain);
+        let metrics = Metrics::new();
+        let families = DispatcherMetrics::register(&metrics, !env.metrics.disable_event_type)?;
+        let egresses = Egresses::new(families, drain.clone());
+        let readiness = Readiness::new();
+        serve_admin(&env, &metrics, &readiness, &egresses, &drain).await?;
+        let (changed, mut changes) = mpsc::channel(1);
+        let _watch = watch_files(&env, changed)?;
+        let file = ContractFile::new(&env.contract);
+        let mut process = Self { env, settings: Arc::new(settings), file, contract: None, egresses, readiness };
+        info!("Dispatcher started");
+        let signal = loop {
+            tokio::select! {
+                signal = signals.next() => break signal,
+                Some(()) = changes.recv() => process.look(),
+            }
+        };
+        info!(signal, "Running shutdown hook");
+        process.leave(&drain).await;
+        Ok(())
+    }
+
+    /// Reads what may have changed, and puts what is new in force.
+    fn look(&mut self) {
+        let settings_changed = self.reread_settings();
+        match self.file.read() {
+            Reading::New(contract) => {
+                info!(contract_generation = contract.generation, "Set new contract");
+                self.contract = Some(contract);
+            }
+            Reading::Empty if self.contract.is_none() => self.contract = Some(Contract::default()),
+            Reading::Bad(bad) => {
+                error!(error = %with_causes(&bad), "Contract not usable; the last one stays in force");
+                return self.apply_if(settings_changed);
+            }
+            Reading::Empty | Reading::Unchanged => return self.apply_if(settings_changed),
+        }
+        self.apply_if(true);
+        self.become_ready();
+    }
+
+    fn apply_if(&mut self, due: bool) {
+        if let Some(contract) = self.contract.as_ref().filter(|_| due) {
+            self.egresses.apply(contract, &self.settings);
+        }
+    }
+
+    /// Bad properties change nothing.
+    fn reread_settings(&mut self) -> bool {
+        match Settings::read_changed(&self.env, &self.settings) {
+            Ok(None) => false,
+            Ok(Some(settings)) => {
+                info!("Properties changed");
+                self.settings = Arc::new(settings);
+                true
+            }
+            Err(problems) => {
+                for problem in problems.iter() {
+                    error!(problem, "Properties not usable; the last ones stay in force");
+                }
+                false
+            }
+        }
+    }
+
+    fn become_ready(&self) {
+        if self.readiness.get() {
+            return;
+        }
+        self.readiness.set(true);
+        if let Err(error) = std::fs::write(&self.env.admin.health_file, b"") {
+            warn!(file = %self.env.admin.health_file.display(), %error, "Health file not created");
+        }
+    }
+
+    async fn leave(self, drain: &Drain) {
+        self.readiness.set(false);
+        remove(&self.env.admin.health_file);
+        drain.start();
+        let deadline = Instant::now() + drain.deadline.saturating_sub(LEAVING);
+        self.egresses.stop(deadline).await;
+        drain.finish().await;
+        info!("Dispatcher stopped");
+    }
+}
+
+fn remove(health_file: &Path) {
+    if let Err(error) = std::fs::remove_file(health_file)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        warn!(file = %health_file.display(), %error, "Health file not removed");
+    }
+}
+
+/// One pending look is enough: it reads everything.
+fn watch_files(env: &DispatcherEnv, changed: mpsc::Sender<()>) -> Result<Watch, Problems> {
+    let paths: Vec<PathBuf> =
+        [&env.contract, &env.producer_config, &env.consumer_config, &env.http_client_config].map(PathBuf::clone).into();
+    let look = move || match changed.try_send(()) {
+        Ok(()) | Err(TrySendError::Full(()) | TrySendError::Closed(())) => {}
+    };
+    Ok(watch::watch(paths, WatchSettings::default(), look)?)
+}
+
+async fn serve_admin(
+    env: &DispatcherEnv,
+    metrics: &Metrics,
+    readiness: &Readiness,
+    egresses: &Egresses,
+    drain: &Drain,
+) -> Result<(), Problems> {
+    let observability = Observability::read(&env.observability)?;
+    for warning in &observability.warnings {
+        warn!(path = %env.observability.display(), key = warning.key, reason = warning.reason, "Key without effect");
+    }
+    for (address, path) in admin::listeners(&env.admin, &env.metrics, &observability.metrics) {
+        let listener = admin::bind(&address).await?;
+        let admin = Admin {
+            metrics: metrics.clone(),
+            readiness: readiness.clone(),
+            routes: debug::routes(egresses.statuses()),
+        };
+        let ended = drain.token();
+        drain.tracker().spawn(async move {
+            if let Err(error) = admin::serve(listener, admin, &path, ended).await {
+                warn!(error = %with_causes(&error), "Admin server ended");
+            }
+        });
+    }
+    Ok(())
+}

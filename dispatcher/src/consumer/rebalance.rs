@@ -1,0 +1,230 @@
+//! Group membership: starts a task for each partition that is assigned, and hands a revoked one over cleanly.
+//!
+//! librdkafka calls this from inside a poll of the main queue, on the consumer's thread. The lock around the feeds is
+//! therefore never contended; it is there because the client's context must be shareable.
+//! Source: dispatcher spec 1.9; design row 5; design section 5 (partition queues are split off before the assignment).
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::feed::{self, Feed};
+use crate::committer::{self, Committed};
+use crate::partition::{Partition, QUEUED_RECORDS, Shared};
+use crate::progress::Progress;
+
+/// What starting a partition's task needs.
+pub(crate) struct Membership {
+    pub(crate) egress: String,
+    pub(crate) shared: Shared,
+    pub(crate) revoke_wait: Duration,
+    pub(crate) thread: Thread,
+    pub(crate) runtime: Handle,
+}
+
+/// The context of one egress' consumer.
+pub(crate) struct Context {
+    membership: Membership,
+    /// Weak, because the consumer owns its context.
+    consumer: OnceLock<Weak<BaseConsumer<Context>>>,
+    feeds: Mutex<Vec<Feed<Context>>>,
+}
+
+impl Context {
+    pub(crate) fn new(membership: Membership) -> Self {
+        Self { membership, consumer: OnceLock::new(), feeds: Mutex::new(Vec::new()) }
+    }
+
+    /// Must be called once, before subscribing.
+    pub(crate) fn attach(&self, consumer: &Arc<BaseConsumer<Context>>) {
+        self.consumer.get_or_init(|| Arc::downgrade(consumer));
+    }
+
+    pub(crate) fn feeds(&self) -> MutexGuard<'_, Vec<Feed<Self>>> {
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands records of all partitions to their tasks. Returns whether there may be more at once.
+    pub(crate) fn feed(&self) -> bool {
+        let mut more = false;
+        for feed in self.feeds().iter_mut() {
+            more |= feed.feed();
+        }
+        more
+    }
+
+    /// Hands on a record that reached the main queue. One of a partition that is not ours is read again by its owner.
+    pub(crate) fn hand_on(&self, message: &BorrowedMessage<'_>) {
+        if let Some(feed) = self.feeds().iter_mut().find(|feed| feed.is(message.topic(), message.partition())) {
+            let record = feed::record(message, &feed.topic);
+            feed.early.push_back(record);
+        }
+    }
+
+    /// Tells all partitions to start nothing new.
+    pub(crate) fn stop_partitions(&self) {
+        for feed in self.feeds().iter() {
+            feed.stopping.cancel();
+        }
+    }
+
+    pub(crate) fn partitions_done(&self) -> bool {
+        self.feeds().iter().all(|feed| feed.task.is_finished())
+    }
+
+    /// Ends all partitions and commits how far they came. Returns how many records they leave unfinished.
+    pub(crate) fn finish_partitions(&self, consumer: &BaseConsumer<Self>) -> usize {
+        let feeds = std::mem::take(&mut *self.feeds());
+        let unfinished = feeds.iter().map(|feed| feed.progress.open()).sum();
+        self.commit_now(consumer, &feeds);
+        end(feeds);
+        unfinished
+    }
+
+    fn assign(&self, assigned: &TopicPartitionList) {
+        let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else { return };
+        for element in assigned.elements() {
+            let (topic, partition) = (element.topic(), element.partition());
+            if let Some(feed) = self.start(&consumer, topic, partition) {
+                self.feeds().push(feed);
+            } else {
+                warn!(topic, partition, "partition has no queue and is not read");
+            }
+        }
+        info!(egress = %self.membership.egress, partitions = %names(assigned), "Partitions assigned");
+    }
+
+    fn start(&self, consumer: &Arc<BaseConsumer<Self>>, topic: &str, partition: i32) -> Option<Feed<Self>> {
+        let mut queue = consumer.split_partition_queue(topic, partition)?;
+        // Set from the start: what is fetched before the callback is in place must not wait for the next record.
+        let nonempty = Arc::new(AtomicBool::new(true));
+        queue.set_nonempty_callback({
+            let (nonempty, thread) = (Arc::clone(&nonempty), self.membership.thread.clone());
+            move || {
+                nonempty.store(true, Ordering::Release);
+                super::wake(&thread);
+            }
+        });
+        let (sender, records) = mpsc::channel(QUEUED_RECORDS);
+        let progress = Arc::new(Progress::new(self.membership.thread.clone()));
+        let stopping = CancellationToken::new();
+        let task = Partition {
+            shared: self.membership.shared.clone(),
+            records,
+            progress: Arc::clone(&progress),
+            stopping: stopping.clone(),
+        };
+        Some(Feed {
+            topic: topic.into(),
+            partition,
+            queue,
+            nonempty,
+            early: VecDeque::new(),
+            sender,
+            progress,
+            stopping,
+            // Ended by `end`, which every feed goes through.
+            task: self.membership.runtime.spawn(task.run()),
+            committed: None,
+        })
+    }
+
+    /// Nothing new is started; what is being sent gets a bounded time; progress is committed. Then the partitions go.
+    fn revoke(&self, consumer: &BaseConsumer<Self>, revoked: &TopicPartitionList) {
+        let is_revoked = |feed: &mut Feed<Self>| revoked.find_partition(&feed.topic, feed.partition).is_some();
+        let feeds: Vec<Feed<Self>> = self.feeds().extract_if(.., is_revoked).collect();
+        for feed in &feeds {
+            feed.stopping.cancel();
+        }
+        // Others may own a lost partition already: they decide its offsets.
+        let lost = consumer.assignment_lost();
+        if !lost {
+            self.wait_for(&feeds);
+            self.commit_now(consumer, &feeds);
+        }
+        let unfinished: usize = feeds.iter().map(|feed| feed.progress.open()).sum();
+        end(feeds);
+        info!(egress = %self.membership.egress, partitions = %names(revoked), lost, unfinished, "Partitions revoked");
+    }
+
+    fn wait_for(&self, feeds: &[Feed<Self>]) {
+        let deadline = Instant::now() + self.membership.revoke_wait;
+        while Instant::now() < deadline && !feeds.iter().all(|feed| feed.task.is_finished()) {
+            // No event tells this thread that a task has ended; a rebalance is rare enough to look.
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn commit_now(&self, consumer: &BaseConsumer<Self>, feeds: &[Feed<Self>]) {
+        let offsets: Vec<Committed> = feeds.iter().filter_map(uncommitted).collect();
+        if offsets.is_empty() {
+            return;
+        }
+        let result = committer::list(&offsets).and_then(|list| consumer.commit(&list, CommitMode::Sync));
+        if let Err(error) = result {
+            warn!(egress = %self.membership.egress, %error, "last commit failed; records will be delivered again");
+        }
+    }
+
+    /// What is finished and not yet committed. The next progress wakes the thread again.
+    pub(crate) fn progress(&self) -> Vec<Committed> {
+        self.feeds().iter().filter_map(uncommitted).collect()
+    }
+
+    /// Notes what the broker has acknowledged.
+    pub(crate) fn committed(&self, offsets: &[Committed]) {
+        let mut feeds = self.feeds();
+        for committed in offsets {
+            if let Some(feed) = feeds.iter_mut().find(|feed| feed.is(&committed.topic, committed.partition)) {
+                feed.committed = Some(committed.offset);
+            }
+        }
+    }
+}
+
+fn uncommitted<C: ConsumerContext>(feed: &Feed<C>) -> Option<Committed> {
+    // Forgotten before it is read: progress made in between wakes the thread once more than needed, never once less.
+    feed.progress.seen();
+    let offset = feed.progress.committable().filter(|offset| feed.committed != Some(*offset))?;
+    Some(Committed { topic: Arc::clone(&feed.topic), partition: feed.partition, offset })
+}
+
+/// Whatever still runs is cut: its results would be of no use.
+fn end(feeds: Vec<Feed<Context>>) {
+    for feed in feeds {
+        feed.task.abort();
+    }
+}
+
+fn names(partitions: &TopicPartitionList) -> String {
+    let names: Vec<_> = partitions.elements().iter().map(|e| format!("{}-{}", e.topic(), e.partition())).collect();
+    names.join(",")
+}
+
+impl ClientContext for Context {
+    fn error(&self, error: KafkaError, reason: &str) {
+        warn!(egress = %self.membership.egress, %error, reason, "Kafka client reports an error");
+    }
+}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(partitions) => self.assign(partitions),
+            Rebalance::Revoke(partitions) => self.revoke(consumer, partitions),
+            Rebalance::Error(error) => warn!(egress = %self.membership.egress, %error, "rebalance failed"),
+        }
+    }
+}

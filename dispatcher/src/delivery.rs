@@ -1,0 +1,154 @@
+//! Delivers one event to one target: attempts, pauses between them, and when to stop trying.
+//!
+//! It does not know what a record is or what happens afterwards. What follows an attempt is decided by `retry`;
+//! sending is `sender`'s.
+//! Source: dispatcher spec 3.1 (the request), 5 (retries); design row 6 (a waiting retry frees its slot).
+
+pub(crate) mod request;
+pub(crate) mod retry;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use millrace_event::Event;
+use tracing::{debug, warn};
+
+use crate::metrics::Role;
+use crate::outcome::{Answer, Failure};
+use crate::pipeline::Pipeline;
+use crate::route::Route;
+use crate::sender::Outgoing;
+use crate::slot::{Slot, Stopping};
+use retry::{FailedAttempt, NextStep, next_step, spread};
+
+/// Where the event comes from: for logs, the spread of retries and the trace headers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) trace: request::Trace<'a>,
+}
+
+/// Why a delivery ended without success.
+#[derive(Debug)]
+pub(crate) enum Undelivered {
+    /// The target had all the attempts that are due.
+    Failed(Failure),
+    /// The partition is being handed over or the process ends: whoever reads the record next starts again.
+    Abandoned,
+}
+
+/// Sends `event` until it is taken, no attempt is left, or `stopping` asks to end.
+///
+/// The slot is given back during pauses. Dropping the future cuts the attempt that runs.
+///
+/// # Errors
+///
+/// The last failure, or that the delivery was abandoned.
+pub(crate) async fn deliver(
+    pipeline: &Pipeline,
+    role: Role,
+    route: &Route,
+    event: &Event<'_>,
+    body: &Bytes,
+    origin: Origin<'_>,
+    slot: &mut Slot,
+) -> Result<Answer, Undelivered> {
+    let mut number = 0;
+    loop {
+        number += 1;
+        let started = Instant::now();
+        let _in_flight = pipeline.metrics.in_flight(role);
+        let result = attempt(route, event, body, origin, number).await;
+        drop(_in_flight);
+        let attempt = Attempt { pipeline, role, route, event, number, elapsed: started.elapsed() };
+        let failure = match result {
+            Ok(answer) => {
+                attempt.log_success(&answer);
+                return Ok(answer);
+            }
+            Err(failure) => failure,
+        };
+        let failed = FailedAttempt { number, retryable: failure.retryable(), retry_after: failure.retry_after() };
+        let step = next_step(&route.policy, failed, spread(origin.partition, origin.offset, number));
+        attempt.log_failure(&failure, step);
+        let pause = match step {
+            NextStep::GiveUp => return Err(Undelivered::Failed(failure)),
+            NextStep::RetryAfter(pause) => pause,
+        };
+        match slot.pause(pause).await {
+            Ok(()) => {}
+            Err(Stopping) => return Err(Undelivered::Abandoned),
+        }
+    }
+}
+
+async fn attempt(
+    route: &Route,
+    event: &Event<'_>,
+    body: &Bytes,
+    origin: Origin<'_>,
+    number: u32,
+) -> Result<Answer, Failure> {
+    let headers = request::headers(route, event, &origin, number)?;
+    let outgoing = Outgoing { target: route.target.clone(), headers, body: body.clone() };
+    route.sender.attempt(outgoing, route.attempt_timeout).await
+}
+
+/// One attempt that ended, for the log.
+struct Attempt<'a> {
+    pipeline: &'a Pipeline,
+    role: Role,
+    route: &'a Route,
+    event: &'a Event<'a>,
+    number: u32,
+    elapsed: Duration,
+}
+
+impl Attempt<'_> {
+    fn log_success(&self, answer: &Answer) {
+        self.log(Some(answer.status.as_u16()), None, "delivered", None);
+    }
+
+    fn log_failure(&self, failure: &Failure, step: NextStep) {
+        let status_code = failure.status().map(|status| status.as_u16());
+        match step {
+            NextStep::RetryAfter(pause) => self.log(status_code, Some(failure), "retry", Some(millis(pause))),
+            NextStep::GiveUp => {
+                self.log(status_code, Some(failure), "failed", None);
+                warn!(
+                    event_id = %self.event.id,
+                    subscription = %self.pipeline.egress.reference.name,
+                    role = self.role.as_str(),
+                    target = %self.route.text,
+                    attempts = self.number,
+                    status_code,
+                    error = %failure,
+                    "Delivery failed"
+                );
+            }
+        }
+    }
+
+    /// The line that the tools of this project wait for.
+    fn log(&self, status_code: Option<u16>, error: Option<&Failure>, outcome: &str, retry_in_ms: Option<f64>) {
+        debug!(
+            event_id = %self.event.id,
+            egress = %self.pipeline.egress.uid,
+            subscription = %self.pipeline.egress.reference.name,
+            role = self.role.as_str(),
+            target = %self.route.text,
+            attempt = self.number,
+            status_code,
+            error = error.map(tracing::field::display),
+            elapsed_ms = millis(self.elapsed),
+            outcome,
+            retry_in_ms,
+            "Delivery attempt"
+        );
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
+}

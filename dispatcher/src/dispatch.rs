@@ -1,0 +1,170 @@
+//! The whole story of one record: decode, complete, filter, deliver, reply, dead letter, keep.
+//!
+//! Every branch ends in a named outcome or in `Abandoned`; only the former lets the offset move on. It neither
+//! commits nor knows about partitions.
+//! Source: dispatcher spec 3.2, 4, 6.4, 7; design row 1.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use millrace_event::{Event, EventError, kafka_binding, source_record};
+use tracing::{debug, error};
+
+use crate::dead_letter;
+use crate::delivery::request::Trace;
+use crate::delivery::{Origin, Undelivered, deliver};
+use crate::metrics::Role;
+use crate::outcome::{Failure, Outcome};
+use crate::pipeline::{Pipeline, SourceRules};
+use crate::record::Record;
+use crate::reply;
+use crate::slot::Slot;
+use crate::undelivered;
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dispatched {
+    /// Nothing more is due: the offset may be committed.
+    Finished(Outcome),
+    /// Stopped on the way: the offset stays, the record is read again later.
+    Abandoned,
+}
+
+/// Takes one record to its end.
+///
+/// Dropping the future abandons the record; a request that is being sent is cut.
+pub(crate) async fn dispatch(pipeline: &Pipeline, record: &Record, slot: &mut Slot) -> Dispatched {
+    let started = Instant::now();
+    let trace = Trace::of(record.headers());
+    let origin = Origin { partition: record.partition, offset: record.offset, trace };
+    let event = match decode(pipeline, record) {
+        Ok(event) => event,
+        Err(reason) => return invalid(pipeline, record, &reason),
+    };
+    let matches = pipeline.filter.matches(&event);
+    pipeline.metrics.processed(&event.ty, started.elapsed());
+    if !matches {
+        return finished(pipeline, record, &event, Outcome::Filtered);
+    }
+    let body = kafka_binding::payload(&event).map_or_else(Bytes::new, |data| record.share(data));
+    let sent = Instant::now();
+    let failure = match send(pipeline, &event, &body, origin, slot).await {
+        Ok(status) => {
+            pipeline.metrics.dispatched(&event.ty, Some(status), sent.elapsed());
+            return finished(pipeline, record, &event, Outcome::Delivered);
+        }
+        Err(Undelivered::Abandoned) => return Dispatched::Abandoned,
+        Err(Undelivered::Failed(failure)) => failure,
+    };
+    pipeline.metrics.dispatched(&event.ty, failure.status(), sent.elapsed());
+    match keep(pipeline, record, &event, &body, origin, &failure, slot).await {
+        Ok(outcome) => finished(pipeline, record, &event, outcome),
+        Err(Undelivered::Abandoned) => Dispatched::Abandoned,
+        Err(Undelivered::Failed(last)) => lost(pipeline, record, &event, &last),
+    }
+}
+
+/// To the subscriber, and its answer to where replies go.
+async fn send(
+    pipeline: &Pipeline,
+    event: &Event<'_>,
+    body: &Bytes,
+    origin: Origin<'_>,
+    slot: &mut Slot,
+) -> Result<http::StatusCode, Undelivered> {
+    let answer = deliver(pipeline, Role::Subscriber, &pipeline.subscriber, event, body, origin, slot).await?;
+    let status = answer.status;
+    reply::handle(pipeline, answer, origin, slot).await?;
+    Ok(status)
+}
+
+/// What the subscriber did not take goes to the dead letter sink, and what that does not take is kept in Kafka.
+async fn keep(
+    pipeline: &Pipeline,
+    record: &Record,
+    event: &Event<'_>,
+    body: &Bytes,
+    origin: Origin<'_>,
+    failure: &Failure,
+    slot: &mut Slot,
+) -> Result<Outcome, Undelivered> {
+    let Some(route) = &pipeline.dead_letter else {
+        return undelivered::keep(pipeline, record, failure, slot).await;
+    };
+    match dead_letter::send(pipeline, route, event, body, origin, failure, slot).await {
+        Ok(()) => Ok(Outcome::DeadLettered),
+        Err(Undelivered::Abandoned) => Err(Undelivered::Abandoned),
+        Err(Undelivered::Failed(last)) => undelivered::keep(pipeline, record, &last, slot).await,
+    }
+}
+
+/// The record as an event, with where it was read and what the contract sets; the contract wins.
+fn decode<'a>(pipeline: &'a Pipeline, record: &'a Record) -> Result<Event<'a>, EventError> {
+    let mut event = match (kafka_binding::read(record.headers(), record.value()), &pipeline.source_rules) {
+        (Ok(event), _) => event,
+        (Err(error), None) => return Err(error),
+        (Err(_no_event), Some(rules)) => convert(rules, record)?,
+    };
+    event.extensions.set("knativekafkapartition", record.partition)?;
+    event.extensions.set("knativekafkaoffset", record.offset)?;
+    for (name, value) in &pipeline.overrides {
+        event.extensions.set(name.as_str(), value.as_str())?;
+    }
+    Ok(event)
+}
+
+fn convert<'a>(rules: &SourceRules, record: &'a Record) -> Result<Event<'a>, EventError> {
+    let plain = source_record::Record {
+        topic: &record.topic,
+        partition: record.partition,
+        offset: record.offset,
+        timestamp_millis: record.timestamp_ms,
+        key: record.key(),
+        payload: record.value(),
+    };
+    source_record::convert(&plain, record.headers(), rules.key_type, &rules.origin)
+}
+
+fn finished(pipeline: &Pipeline, record: &Record, event: &Event<'_>, outcome: Outcome) -> Dispatched {
+    pipeline.metrics.finished(outcome);
+    debug!(
+        event_id = %event.id,
+        egress = %pipeline.egress.uid,
+        subscription = %pipeline.egress.reference.name,
+        topic = %record.topic,
+        partition = record.partition,
+        offset = record.offset,
+        outcome = outcome.as_str(),
+        "Event finished"
+    );
+    Dispatched::Finished(outcome)
+}
+
+fn invalid(pipeline: &Pipeline, record: &Record, reason: &EventError) -> Dispatched {
+    pipeline.metrics.invalid();
+    pipeline.metrics.finished(Outcome::Invalid);
+    error!(
+        egress = %pipeline.egress.uid,
+        subscription = %pipeline.egress.reference.name,
+        topic = %record.topic,
+        partition = record.partition,
+        offset = record.offset,
+        %reason,
+        "Invalid record received"
+    );
+    Dispatched::Finished(Outcome::Invalid)
+}
+
+fn lost(pipeline: &Pipeline, record: &Record, event: &Event<'_>, failure: &Failure) -> Dispatched {
+    error!(
+        event_id = %event.id,
+        egress = %pipeline.egress.uid,
+        subscription = %pipeline.egress.reference.name,
+        topic = %record.topic,
+        partition = record.partition,
+        offset = record.offset,
+        error = %failure,
+        "Event lost"
+    );
+    finished(pipeline, record, event, Outcome::Lost)
+}

@@ -1,0 +1,31 @@
+//! Reads Kafka topics and delivers their events to HTTP subscribers, with order, filters, retries, replies and dead
+//! letters.
+//!
+//! One record's way: `consumer > partition > dispatch > event > filter > delivery > sender > (reply | dead_letter |
+//! undelivered) > offsets`; `committer` works off the path. It learns of subscriptions only from the contract file and
+//! of tuning only from the properties files.
+
+pub mod app;
+mod committer;
+mod consumer;
+mod dead_letter;
+mod debug;
+mod delivery;
+mod dispatch;
+mod egress;
+mod metrics;
+mod offsets;
+mod outcome;
+mod partition;
+mod pipeline;
+mod progress;
+mod reconcile;
+mod record;
+mod reply;
+mod route;
+mod sender;
+mod settings;
+mod slot;
+#[cfg(test)]
+mod testing;
+mod undelivered;

@@ -1,0 +1,241 @@
+//! What the dispatcher measures: the peer's metrics under their names, and ours.
+//!
+//! The series of an egress exist as long as something holds its [`EgressMetrics`].
+//! Source: dispatcher spec 8.1; design row 22 (one set of labels for each name, bounded label values).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use millrace_config::contract::Egress;
+use millrace_runtime::metrics::family::OwnerLabels;
+use millrace_runtime::metrics::{CounterFamily, GaugeFamily, LatencyFamily, Metrics, MetricsError, Series};
+use prometheus::{IntCounter, IntGauge};
+
+use crate::outcome::Outcome;
+
+const DISPATCH_LATENCY: &str = "kn_eventing_dispatch_latency_ms";
+const PROCESS_LATENCY: &str = "kn_eventing_process_latency_ms";
+const DISCARDED_EVENTS: &str = "kn_eventing_kafka_discarded_events_1_total";
+const SKIPPED_OFFSETS: &str = "kn_eventing_kafka_skipped_offsets_1_total";
+const IN_FLIGHT: &str = "kn_eventing_dispatch_in_flight_requests_1";
+const EVENTS: &str = "millrace_dispatcher_events_total";
+
+const EVENT_TYPE: &str = "cloudevents_type";
+const STATUS_CODE: &str = "http_response_status_code";
+
+/// Stands for the type of records that have none.
+const INVALID_TYPE: &str = "InvalidCloudEvent";
+const SKIPPED_TYPE: &str = "OffsetSkippingCloudEvent";
+/// Stands for every type when the label is switched off.
+const UNKNOWN_TYPE: &str = "unknown";
+
+/// Whom a request goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Subscriber,
+    DeadLetterSink,
+    Reply,
+}
+
+impl Role {
+    /// The word used in logs.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Subscriber => "subscriber",
+            Self::DeadLetterSink => "dead_letter_sink",
+            Self::Reply => "reply",
+        }
+    }
+}
+
+/// The families of the process.
+#[derive(Clone, Debug)]
+pub(crate) struct DispatcherMetrics {
+    dispatch_latency: LatencyFamily,
+    process_latency: LatencyFamily,
+    discarded: CounterFamily,
+    skipped: CounterFamily,
+    in_flight: GaugeFamily,
+    events: CounterFamily,
+    event_types: bool,
+}
+
+impl DispatcherMetrics {
+    /// Registers all families. Without `event_types` every event counts under the type `unknown`.
+    ///
+    /// # Errors
+    ///
+    /// When a name is taken.
+    pub(crate) fn register(metrics: &Metrics, event_types: bool) -> Result<Self, MetricsError> {
+        Ok(Self {
+            dispatch_latency: metrics.family(
+                DISPATCH_LATENCY,
+                "The time spent dispatching an event to its subscriber, retries and reply included",
+                &[EVENT_TYPE, STATUS_CODE],
+            )?,
+            process_latency: metrics.family(
+                PROCESS_LATENCY,
+                "The time spent decoding and filtering a record",
+                &[EVENT_TYPE],
+            )?,
+            discarded: metrics.family(DISCARDED_EVENTS, "Records that are no events", &[EVENT_TYPE])?,
+            skipped: metrics.family(SKIPPED_OFFSETS, "Offsets that hold no record", &[EVENT_TYPE])?,
+            in_flight: metrics.family(
+                IN_FLIGHT,
+                "Requests that wait for their answer",
+                &["messaging_operation_name", "messaging_operation_type", "messaging_destination_template"],
+            )?,
+            events: metrics.family(EVENTS, "Records by how they ended", &["outcome"])?,
+            event_types,
+        })
+    }
+
+    /// The series of one egress.
+    pub(crate) fn egress(&self, egress: &Egress) -> EgressMetrics {
+        let owner = owner(egress);
+        let in_flight = self.in_flight.series(owner.clone());
+        let gauge = |name, template| in_flight.with(&[name, "send", template]);
+        let events = self.events.series(owner.clone());
+        EgressMetrics {
+            subscriber: gauge("send", "subscriber"),
+            dead_letter_sink: gauge("send", "deadLetterSink"),
+            reply: gauge("reply", ""),
+            dispatch_latency: self.dispatch_latency.series(owner.clone()),
+            process_latency: self.process_latency.series(owner.clone()),
+            discarded: self.discarded.series(owner.clone()),
+            skipped: self.skipped.series(owner),
+            outcomes: Outcomes::of(&events),
+            _in_flight: in_flight,
+            _events: events,
+            event_types: self.event_types,
+        }
+    }
+}
+
+fn owner(egress: &Egress) -> OwnerLabels {
+    let kind = egress.reference.kind.to_lowercase();
+    OwnerLabels::from([
+        ("messaging_consumer_group_name".to_owned(), egress.reference.name.clone()),
+        (format!("kn_{kind}_name"), egress.reference.name.clone()),
+        (format!("kn_{kind}_namespace"), egress.reference.namespace.clone()),
+    ])
+}
+
+/// The series of one egress; they disappear when it is dropped.
+#[derive(Clone, Debug)]
+pub(crate) struct EgressMetrics {
+    dispatch_latency: Arc<Series<millrace_runtime::metrics::Latency>>,
+    process_latency: Arc<Series<millrace_runtime::metrics::Latency>>,
+    discarded: Arc<Series<IntCounter>>,
+    skipped: Arc<Series<IntCounter>>,
+    subscriber: Option<IntGauge>,
+    dead_letter_sink: Option<IntGauge>,
+    reply: Option<IntGauge>,
+    outcomes: Outcomes,
+    _in_flight: Arc<Series<IntGauge>>,
+    _events: Arc<Series<IntCounter>>,
+    event_types: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Outcomes {
+    delivered: Option<IntCounter>,
+    filtered: Option<IntCounter>,
+    dead_lettered: Option<IntCounter>,
+    undelivered: Option<IntCounter>,
+    invalid: Option<IntCounter>,
+    lost: Option<IntCounter>,
+}
+
+impl Outcomes {
+    fn of(events: &Series<IntCounter>) -> Self {
+        let counter = |outcome: Outcome| events.with(&[outcome.as_str()]);
+        Self {
+            delivered: counter(Outcome::Delivered),
+            filtered: counter(Outcome::Filtered),
+            dead_lettered: counter(Outcome::DeadLettered),
+            undelivered: counter(Outcome::Undelivered),
+            invalid: counter(Outcome::Invalid),
+            lost: counter(Outcome::Lost),
+        }
+    }
+
+    fn counter(&self, outcome: Outcome) -> Option<&IntCounter> {
+        match outcome {
+            Outcome::Delivered => self.delivered.as_ref(),
+            Outcome::Filtered => self.filtered.as_ref(),
+            Outcome::DeadLettered => self.dead_lettered.as_ref(),
+            Outcome::Undelivered => self.undelivered.as_ref(),
+            Outcome::Invalid => self.invalid.as_ref(),
+            Outcome::Lost => self.lost.as_ref(),
+        }
+    }
+}
+
+impl EgressMetrics {
+    /// A record was decoded and filtered.
+    pub(crate) fn processed(&self, event_type: &str, elapsed: Duration) {
+        if let Some(latency) = self.process_latency.with(&[self.type_label(event_type)]) {
+            latency.observe(elapsed);
+        }
+    }
+
+    /// The subscriber phase of an event ended; `status` is that of its last answer, if any.
+    pub(crate) fn dispatched(&self, event_type: &str, status: Option<StatusCode>, elapsed: Duration) {
+        let status = status.as_ref().map_or("", StatusCode::as_str);
+        if let Some(latency) = self.dispatch_latency.with(&[self.type_label(event_type), status]) {
+            latency.observe(elapsed);
+        }
+    }
+
+    /// A record is no event.
+    pub(crate) fn invalid(&self) {
+        if let Some(counter) = self.discarded.with(&[INVALID_TYPE]) {
+            counter.inc();
+        }
+    }
+
+    /// Offsets without a record were passed over.
+    pub(crate) fn skipped(&self, offsets: u64) {
+        if let Some(counter) = self.skipped.with(&[SKIPPED_TYPE]) {
+            counter.inc_by(offsets);
+        }
+    }
+
+    /// A record ended.
+    pub(crate) fn finished(&self, outcome: Outcome) {
+        if let Some(counter) = self.outcomes.counter(outcome) {
+            counter.inc();
+        }
+    }
+
+    /// Counts a request until the guard is dropped.
+    pub(crate) fn in_flight(&self, role: Role) -> InFlight<'_> {
+        let gauge = match role {
+            Role::Subscriber => self.subscriber.as_ref(),
+            Role::DeadLetterSink => self.dead_letter_sink.as_ref(),
+            Role::Reply => self.reply.as_ref(),
+        };
+        if let Some(gauge) = gauge {
+            gauge.inc();
+        }
+        InFlight(gauge)
+    }
+
+    fn type_label<'a>(&self, event_type: &'a str) -> &'a str {
+        if self.event_types { event_type } else { UNKNOWN_TYPE }
+    }
+}
+
+/// A request in flight.
+#[derive(Debug)]
+pub(crate) struct InFlight<'a>(Option<&'a IntGauge>);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if let Some(gauge) = self.0 {
+            gauge.dec();
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The results that a delivery attempt and a whole record can have, and how answers are classified.
+//!
+//! Pure. Every way an event can end is named here; `dispatch` maps each to what happens to the offset.
+//! Source: dispatcher spec 4.1.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+/// How a record ended. Each of these lets the offset move on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The subscriber took it, and its reply, if any, is where it belongs.
+    Delivered,
+    /// The egress' filters do not pass it.
+    Filtered,
+    /// The subscriber did not take it, the dead letter sink did.
+    DeadLettered,
+    /// Neither subscriber nor dead letter sink took it; it is in the undelivered topic.
+    Undelivered,
+    /// It is not a CloudEvent, and this egress does not convert such records.
+    Invalid,
+    /// Nobody took it and nothing keeps it. Counted and logged as an error.
+    Lost,
+}
+
+impl Outcome {
+    /// The word used in logs and metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Filtered => "filtered",
+            Self::DeadLettered => "dead_lettered",
+            Self::Undelivered => "undelivered",
+            Self::Invalid => "invalid",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// An answer with a status below 300, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Why an attempt or a whole delivery failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("answered {status}")]
+    Status {
+        status: StatusCode,
+        headers: Box<HeaderMap>,
+        /// The beginning of the body, as much as a dead letter carries.
+        body: Bytes,
+    },
+    #[error("no complete answer within {0:?}")]
+    TimedOut(Duration),
+    #[error("cannot reach the target: {0}")]
+    Connect(String),
+    #[error("connection failed: {0}")]
+    Transport(String),
+    #[error("answer is longer than {limit_bytes} bytes")]
+    AnswerTooLarge { limit_bytes: usize },
+    #[error("the event cannot be sent: {0}")]
+    Unsendable(String),
+    #[error("answer is neither empty nor a CloudEvent: {0}")]
+    MalformedReply(String),
+    #[error("reply not stored in topic {topic}: {reason}")]
+    ReplyNotStored { topic: String, reason: String },
+}
+
+impl Failure {
+    /// Whether sending the same event again may succeed.
+    pub(crate) fn retryable(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => retryable_status(*status),
+            Self::TimedOut(_) | Self::Connect(_) | Self::Transport(_) => true,
+            Self::AnswerTooLarge { .. }
+            | Self::Unsendable(_)
+            | Self::MalformedReply(_)
+            | Self::ReplyNotStored { .. } => false,
+        }
+    }
+
+    /// The status of the answer, if there was one.
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        self.answer().map(|(status, _headers)| status)
+    }
+
+    /// What the answer's `Retry-After` asks for, if it names seconds.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let (_status, headers) = self.answer()?;
+        let seconds = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds))
+    }
+
+    fn answer(&self) -> Option<(StatusCode, &HeaderMap)> {
+        match self {
+            Self::Status { status, headers, .. } => Some((*status, headers)),
+            Self::TimedOut(_)
+            | Self::Connect(_)
+            | Self::Transport(_)
+            | Self::AnswerTooLarge { .. }
+            | Self::Unsendable(_)
+            | Self::MalformedReply(_)
+            | Self::ReplyNotStored { .. } => None,
+        }
+    }
+}
+
+/// 404, 408, 409, 429 and everything from 500 on may heal; redirects and other client errors do not.
+fn retryable_status(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 404 | 408 | 409 | 429 | 500..)
+}
+
+#[cfg(test)]
+mod tests {
+    //! The classification table, over every status there is.
+
+    use super::*;
+
+    fn failure(status: u16, retry_after: Option<&str>) -> Failure {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = retry_after {
+            headers.insert(http::header::RETRY_AFTER, value.parse().unwrap());
+        }
+        Failure::Status {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: Box::new(headers),
+            body: Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn only_the_statuses_that_may_heal_are_retried() {
+        for status in 300..=599_u16 {
+            let expected = [404, 408, 409, 429].contains(&status) || status >= 500;
+            assert_eq!(failure(status, None).retryable(), expected, "status {status}");
+        }
+    }
+
+    #[test]
+    fn network_trouble_is_retried_and_a_malformed_reply_is_not() {
+        assert!(Failure::TimedOut(Duration::from_secs(1)).retryable());
+        assert!(Failure::Connect("refused".into()).retryable());
+        assert!(Failure::Transport("reset".into()).retryable());
+        assert!(!Failure::MalformedReply("text".into()).retryable());
+        assert!(!Failure::Unsendable("header".into()).retryable());
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds_only() {
+        assert_eq!(failure(503, Some("7")).retry_after(), Some(Duration::from_secs(7)));
+        assert_eq!(failure(503, Some("soon")).retry_after(), None);
+        assert_eq!(failure(503, Some("-1")).retry_after(), None);
+        assert_eq!(failure(503, None).retry_after(), None);
+    }
+}

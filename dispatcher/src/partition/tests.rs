@@ -1,0 +1,264 @@
+//! A partition with real deliveries to a scripted subscriber, and no Kafka.
+
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::testing::{Script, Subscriber, record, shared};
+
+struct Bench {
+    sender: mpsc::Sender<Record>,
+    progress: Arc<Progress>,
+    stopping: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Bench {
+    fn start(subscriber: &Subscriber, order: &str, egress: &str, properties: &str) -> Self {
+        let shared = shared(subscriber, &format!(r#","deliveryOrder":"{order}"{egress}"#), properties);
+        let (sender, records) = mpsc::channel(QUEUED_RECORDS);
+        let progress = Arc::new(Progress::new(std::thread::current()));
+        let stopping = CancellationToken::new();
+        let partition = Partition { shared, records, progress: Arc::clone(&progress), stopping: stopping.clone() };
+        #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
+        let task = tokio::spawn(partition.run());
+        Self { sender, progress, stopping, task }
+    }
+
+    async fn send(&self, offsets: impl IntoIterator<Item = i64>) {
+        for offset in offsets {
+            let record = record(offset);
+            self.progress.queued(record.size_bytes());
+            self.sender.send(record).await.unwrap();
+        }
+    }
+
+    async fn wait_for_commit(&self, offset: i64) {
+        let reached = tokio::time::timeout(Duration::from_secs(10), async {
+            while self.progress.committable() != Some(offset) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        assert!(reached.await.is_ok(), "committable is {:?}, not {offset}", self.progress.committable());
+    }
+}
+
+const DROP: &str = "millrace.undelivered=drop\n";
+
+#[tokio::test]
+async fn an_event_arrives_with_its_attributes_extensions_and_bytes() {
+    let subscriber = Subscriber::start().await;
+    let bench = Bench::start(&subscriber, "UNORDERED", "", "");
+    bench.send([7]).await;
+    let arrival = subscriber.wait("/subscriber", 1).await.remove(0);
+    let header = |name: &str| arrival.headers.get(name).map(|value| value.to_str().unwrap());
+    for (name, value) in [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "event-7"),
+        ("ce-source", "/shop"),
+        ("ce-type", "order"),
+        ("content-type", "text/plain"),
+        ("ce-knativekafkapartition", "0"),
+        ("ce-knativekafkaoffset", "7"),
+        ("ce-team", "blue"),
+        ("prefer", "reply"),
+        ("kn-namespace", "shop"),
+        ("content-length", "7"),
+    ] {
+        assert_eq!(header(name), Some(value), "{name}");
+    }
+    assert_eq!(arrival.body.as_ref(), b"payload");
+    bench.wait_for_commit(8).await;
+}
+
+#[tokio::test]
+async fn ordered_records_wait_for_the_one_before() {
+    let subscriber = Subscriber::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    subscriber.answer("/subscriber", &[Script { gate: Some(Arc::clone(&gate)), ..Script::status(200) }]);
+    let bench = Bench::start(&subscriber, "ORDERED", "", "");
+    bench.send(0..5).await;
+    for count in 1..=5 {
+        let arrivals = subscriber.wait("/subscriber", count).await;
+        assert_eq!(arrivals.len(), count, "the next record was sent before this one was answered");
+        assert_eq!(arrivals[count - 1].id, format!("event-{}", count - 1));
+        gate.add_permits(1);
+        bench.wait_for_commit(i64::try_from(count).unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn unordered_records_are_sent_together_and_committed_in_order() {
+    let subscriber = Subscriber::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    subscriber
+        .answer("/subscriber", &[Script { gate: Some(Arc::clone(&gate)), ..Script::status(200) }, Script::status(200)]);
+    let bench = Bench::start(&subscriber, "UNORDERED", "", "maxPoolSize=100");
+    bench.send(0..20).await;
+    subscriber.wait("/subscriber", 20).await;
+    let held = subscriber.arrivals("/subscriber")[0].id.clone();
+    let held: i64 = held.strip_prefix("event-").unwrap().parse().unwrap();
+    bench.wait_for_commit_or_none(held).await;
+    gate.add_permits(1);
+    bench.wait_for_commit(20).await;
+}
+
+impl Bench {
+    /// With everything but `held` finished, exactly `held` is where a restart begins.
+    async fn wait_for_commit_or_none(&self, held: i64) {
+        let settled = tokio::time::timeout(Duration::from_secs(10), async {
+            while self.progress.open() != usize::try_from(20 - held).unwrap() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        assert!(settled.await.is_ok(), "{} records are open", self.progress.open());
+        assert_eq!(self.progress.committable(), Some(held));
+    }
+}
+
+#[tokio::test]
+async fn no_more_than_the_allowed_number_is_in_flight() {
+    let subscriber = Subscriber::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    subscriber.answer("/subscriber", &[Script { gate: Some(Arc::clone(&gate)), ..Script::status(200) }]);
+    let bench = Bench::start(&subscriber, "UNORDERED", "", "millrace.in.flight.max=3\nmaxPoolSize=100");
+    bench.send(0..10).await;
+    for finished in 0..7 {
+        let arrivals = subscriber.wait("/subscriber", finished + 3).await;
+        assert_eq!(arrivals.len(), finished + 3);
+        gate.add_permits(1);
+    }
+    gate.add_permits(3);
+    bench.wait_for_commit(10).await;
+}
+
+#[tokio::test]
+async fn a_failed_attempt_is_repeated_until_it_succeeds() {
+    let subscriber = Subscriber::start().await;
+    subscriber.answer("/subscriber", &[Script::status(503), Script::status(429), Script::status(200)]);
+    let config = r#","egressConfig":{"retry":3,"backoffPolicy":"Linear","backoffDelay":"1"}"#;
+    let bench = Bench::start(&subscriber, "ORDERED", config, DROP);
+    bench.send([0]).await;
+    bench.wait_for_commit(1).await;
+    assert_eq!(subscriber.arrivals("/subscriber").len(), 3);
+}
+
+#[tokio::test]
+async fn what_the_subscriber_refuses_goes_to_the_dead_letter_sink() {
+    let subscriber = Subscriber::start().await;
+    subscriber.answer("/subscriber", &[Script { body: "no room", ..Script::status(500) }]);
+    // A body that is no event does not matter there.
+    subscriber.answer("/dead", &[Script { body: "thanks", ..Script::status(200) }]);
+    let config = r#","egressConfig":{"deadLetter":"URL/dead","retry":2,"backoffDelay":"0"}"#;
+    let bench = Bench::start(&subscriber, "ORDERED", config, DROP);
+    bench.send([4]).await;
+    bench.wait_for_commit(5).await;
+    assert_eq!(subscriber.arrivals("/subscriber").len(), 3);
+    let letter = subscriber.arrivals("/dead").remove(0);
+    assert_eq!(letter.id, "event-4");
+    assert_eq!(letter.headers["ce-knativeerrordest"], format!("{}/subscriber", subscriber.url));
+    assert_eq!(letter.headers["ce-knativeerrorcode"], "500");
+    assert_eq!(letter.headers["ce-knativeerrordata"], "bm8gcm9vbQ==");
+    assert_eq!(letter.body.as_ref(), b"payload");
+}
+
+#[tokio::test]
+async fn a_status_that_cannot_heal_is_not_retried() {
+    let subscriber = Subscriber::start().await;
+    subscriber.answer("/subscriber", &[Script::status(400)]);
+    let config = r#","egressConfig":{"deadLetter":"URL/dead","retry":5,"backoffDelay":"1"}"#;
+    let bench = Bench::start(&subscriber, "ORDERED", config, DROP);
+    bench.send([0]).await;
+    bench.wait_for_commit(1).await;
+    assert_eq!(subscriber.arrivals("/subscriber").len(), 1);
+    assert_eq!(subscriber.arrivals("/dead").len(), 1);
+}
+
+#[tokio::test]
+async fn an_attempt_without_an_answer_ends_at_its_time_limit() {
+    let subscriber = Subscriber::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    subscriber
+        .answer("/subscriber", &[Script { gate: Some(Arc::clone(&gate)), ..Script::status(200) }, Script::status(200)]);
+    let config = r#","egressConfig":{"retry":1,"backoffDelay":"1","timeout":"50"}"#;
+    let bench = Bench::start(&subscriber, "ORDERED", config, DROP);
+    bench.send([0]).await;
+    bench.wait_for_commit(1).await;
+    assert_eq!(subscriber.arrivals("/subscriber").len(), 2);
+}
+
+#[tokio::test]
+async fn a_reply_goes_to_its_url_and_a_malformed_one_to_the_dead_letter_sink() {
+    let subscriber = Subscriber::start().await;
+    let event = vec![("ce-specversion", "1.0"), ("ce-id", "answer"), ("ce-source", "/r"), ("ce-type", "reply")];
+    subscriber.answer(
+        "/subscriber",
+        &[
+            Script { headers: event, body: "hello", ..Script::status(200) },
+            Script { body: "just text", ..Script::status(200) },
+        ],
+    );
+    let config = r#","replyUrl":"URL/reply","egressConfig":{"deadLetter":"URL/dead"}"#;
+    let bench = Bench::start(&subscriber, "ORDERED", config, DROP);
+    bench.send([0, 1]).await;
+    bench.wait_for_commit(2).await;
+    let reply = subscriber.arrivals("/reply").remove(0);
+    assert_eq!((reply.id.as_str(), reply.body.as_ref()), ("answer", &b"hello"[..]));
+    assert_eq!(subscriber.arrivals("/dead").remove(0).id, "event-1");
+    assert_eq!(subscriber.arrivals("/subscriber").len(), 2, "a failed reply does not call the subscriber again");
+}
+
+#[tokio::test]
+async fn stopping_finishes_what_is_sent_and_starts_nothing_new() {
+    let subscriber = Subscriber::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    subscriber.answer("/subscriber", &[Script { gate: Some(Arc::clone(&gate)), ..Script::status(200) }]);
+    let bench = Bench::start(&subscriber, "ORDERED", "", "");
+    bench.send(0..3).await;
+    subscriber.wait("/subscriber", 1).await;
+    bench.stopping.cancel();
+    gate.add_permits(10);
+    tokio::time::timeout(Duration::from_secs(10), bench.task).await.expect("the partition stops").unwrap();
+    assert_eq!(bench.progress.committable(), Some(1));
+    assert_eq!(subscriber.arrivals("/subscriber").len(), 1);
+}
+
+#[tokio::test]
+async fn stopping_abandons_a_record_that_waits_for_a_retry() {
+    let subscriber = Subscriber::start().await;
+    subscriber.answer("/subscriber", &[Script::status(503)]);
+    let config = r#","egressConfig":{"retry":5,"backoffPolicy":"Linear","backoffDelay":"600000"}"#;
+    let bench = Bench::start(&subscriber, "UNORDERED", config, DROP);
+    bench.send([0]).await;
+    subscriber.wait("/subscriber", 1).await;
+    bench.stopping.cancel();
+    tokio::time::timeout(Duration::from_secs(10), bench.task).await.expect("the partition stops").unwrap();
+    assert_eq!(bench.progress.committable(), None, "the record was not finished");
+}
+
+#[tokio::test]
+async fn a_record_that_is_no_event_is_passed_over() {
+    let subscriber = Subscriber::start().await;
+    let bench = Bench::start(&subscriber, "ORDERED", "", "");
+    let mut plain = Record::builder("orders".into(), 0, 0, 16);
+    plain.value(Some(b"plain"));
+    let plain = plain.build();
+    bench.progress.queued(plain.size_bytes());
+    bench.sender.send(plain).await.unwrap();
+    bench.send([1]).await;
+    bench.wait_for_commit(2).await;
+    assert_eq!(subscriber.arrivals("/subscriber").len(), 1);
+}
+
+#[tokio::test]
+async fn a_filter_decides_what_is_sent() {
+    let subscriber = Subscriber::start().await;
+    let filter = r#","dialectedFilter":[{"suffix":{"attributes":{"id":"-3"}}}]"#;
+    let bench = Bench::start(&subscriber, "UNORDERED", filter, "");
+    bench.send(0..5).await;
+    bench.wait_for_commit(5).await;
+    let ids: Vec<_> = subscriber.arrivals("/subscriber").into_iter().map(|arrival| arrival.id).collect();
+    assert_eq!(ids, ["event-3"]);
+}

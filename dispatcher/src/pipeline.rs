@@ -1,0 +1,177 @@
+//! What delivering a record of one egress needs, built once and replaced as a whole.
+//!
+//! Immutable: partitions take the current pipeline for each record, so a change that does not concern Kafka takes
+//! effect with the next record, without touching the consumer (design row 20).
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use millrace_config::contract::{Delivery, Egress, KeyType, Reply, Resource, Target};
+use millrace_config::properties::http_client::HttpClientSettings;
+use millrace_config::properties::kafka::{ConsumerSettings, RetryLimits, Undelivered};
+use millrace_event::filter::{self, Filter, FilterError};
+use millrace_event::source_record::Origin;
+use millrace_event::{EventError, Extensions};
+
+use crate::delivery::retry::RetryPolicy;
+use crate::metrics::EgressMetrics;
+use crate::reply::topic::RecordProducer;
+use crate::route::Route;
+use crate::sender::{ClientError, Sender, TrustedRoots};
+
+/// Everything that `dispatch` needs besides the record.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub(crate) egress: Arc<Egress>,
+    pub(crate) filter: Filter,
+    /// Extensions that are set on every event, in this order, over what it has.
+    pub(crate) overrides: Vec<(String, String)>,
+    /// How records that are not CloudEvents are converted; `None` discards them.
+    pub(crate) source_rules: Option<SourceRules>,
+    pub(crate) subscriber: Route,
+    /// Where events go that the subscriber does not take.
+    pub(crate) dead_letter: Option<Route>,
+    pub(crate) reply: ReplyRoute,
+    /// Stores replies and what nobody takes.
+    pub(crate) producer: Arc<RecordProducer>,
+    /// What happens to records that nobody takes.
+    pub(crate) undelivered: Undelivered,
+    pub(crate) metrics: EgressMetrics,
+}
+
+/// How records that are not CloudEvents become events.
+#[derive(Debug)]
+pub(crate) struct SourceRules {
+    pub(crate) origin: Origin,
+    pub(crate) key_type: KeyType,
+}
+
+/// Where a subscriber's answer goes.
+#[derive(Debug)]
+pub(crate) enum ReplyRoute {
+    Discard,
+    ToTopic(String),
+    ToUrl(Box<Route>),
+}
+
+/// Why an egress cannot deliver anything.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PipelineError {
+    #[error("filter is not usable: {0}")]
+    Filter(#[from] FilterError),
+    #[error("target {target} is not usable: {source}")]
+    Target { target: String, source: ClientError },
+    #[error("audience {audience} of target {target} needs OIDC tokens, which this version cannot get")]
+    Audience { target: String, audience: String },
+    #[error("override cannot be set: {0}")]
+    Override(#[from] EventError),
+}
+
+/// What pipelines are built from besides the contract.
+#[derive(Debug, PartialEq)]
+pub(crate) struct PipelineSettings {
+    pub(crate) consumer: ConsumerSettings,
+    pub(crate) client: HttpClientSettings,
+}
+
+impl Pipeline {
+    /// Builds senders, filter and reply route of one egress.
+    ///
+    /// # Errors
+    ///
+    /// Names what of the egress cannot work; nothing is started then.
+    pub(crate) fn build(
+        resource: &Resource,
+        egress: &Arc<Egress>,
+        trust_bundles: &[String],
+        settings: &PipelineSettings,
+        producer: Arc<RecordProducer>,
+        metrics: EgressMetrics,
+    ) -> Result<Self, PipelineError> {
+        let build = RouteBuilder { egress, trust_bundles, settings };
+        let reply = match &egress.reply {
+            Reply::Discard => ReplyRoute::Discard,
+            Reply::ToTopic => ReplyRoute::ToTopic(resource.topics.first().cloned().unwrap_or_default()),
+            Reply::ToUrl(target) => ReplyRoute::ToUrl(Box::new(build.route(target)?)),
+        };
+        Ok(Self {
+            egress: Arc::clone(egress),
+            filter: filter::compile(&egress.filters)?,
+            overrides: overrides(resource)?,
+            source_rules: source_rules(resource, egress, &settings.consumer),
+            subscriber: build.route(&egress.destination)?,
+            dead_letter: egress.delivery.dead_letter.as_ref().map(|target| build.route(target)).transpose()?,
+            reply,
+            producer,
+            undelivered: settings.consumer.undelivered,
+            metrics,
+        })
+    }
+}
+
+struct RouteBuilder<'a> {
+    egress: &'a Egress,
+    trust_bundles: &'a [String],
+    settings: &'a PipelineSettings,
+}
+
+impl RouteBuilder<'_> {
+    fn route(&self, target: &Target) -> Result<Route, PipelineError> {
+        if let Some(audience) = &target.audience {
+            return Err(PipelineError::Audience { target: target.text.clone(), audience: audience.clone() });
+        }
+        let bundles = self.trust_bundles.iter().chain(&target.ca_certs).cloned().collect();
+        let sender = Sender::new(&target.url, &self.settings.client, &TrustedRoots { bundles })
+            .map_err(|source| PipelineError::Target { target: target.text.clone(), source })?;
+        Ok(Route {
+            target: target.url.clone(),
+            text: target.text.clone(),
+            sender,
+            policy: policy(&self.egress.delivery, &self.settings.consumer.retry),
+            attempt_timeout: self.egress.delivery.attempt_timeout,
+            user_agent: user_agent(&self.settings.client),
+            namespace: self.egress.reference.namespace.clone(),
+        })
+    }
+}
+
+/// A text that cannot be a header is left out, as if the header were switched off.
+fn user_agent(settings: &HttpClientSettings) -> Option<HeaderValue> {
+    let own = concat!("Millrace/", env!("CARGO_PKG_VERSION"));
+    let text = settings.user_agent.as_deref().unwrap_or(own);
+    HeaderValue::from_str(text).ok().filter(|_| settings.user_agent_enabled)
+}
+
+fn policy(delivery: &Delivery, limits: &RetryLimits) -> RetryPolicy {
+    RetryPolicy {
+        retries: delivery.retries,
+        backoff_policy: delivery.backoff_policy,
+        backoff_delay: delivery.backoff_delay,
+        max_delay: limits.max_delay,
+        jitter: limits.jitter,
+        retry_after_max: limits.retry_after_max,
+    }
+}
+
+fn overrides(resource: &Resource) -> Result<Vec<(String, String)>, EventError> {
+    let mut probe = Extensions::new();
+    resource
+        .overrides
+        .iter()
+        .map(|(name, value)| probe.set(name.clone(), "").map(|()| (name.clone(), value.clone())))
+        .collect()
+}
+
+fn source_rules(resource: &Resource, egress: &Egress, settings: &ConsumerSettings) -> Option<SourceRules> {
+    let kind_plural = settings.kind_plural.as_ref().filter(|_| settings.transformer_enabled)?;
+    let reference = &resource.reference;
+    if reference.namespace.trim().is_empty() || reference.name.trim().is_empty() {
+        return None;
+    }
+    let origin = Origin {
+        namespace: reference.namespace.clone(),
+        kind_plural: kind_plural.clone(),
+        name: reference.name.clone(),
+    };
+    Some(SourceRules { origin, key_type: egress.key_type })
+}

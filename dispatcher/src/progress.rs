@@ -1,0 +1,85 @@
+//! What a partition's task and the consumer's thread tell each other, without locks.
+//!
+//! The task writes how far the partition may be committed; the thread reads it. The thread says when it could not hand
+//! over a record; the task wakes it when there is room again.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::thread::Thread;
+
+/// No record of the partition is finished yet.
+const NOTHING: i64 = -1;
+
+/// Shared by one partition's task and the thread of its consumer.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    committable: AtomicI64,
+    /// Records handed over and not finished.
+    open: AtomicUsize,
+    queued_bytes: AtomicUsize,
+    starved: AtomicBool,
+    /// Set when `committable` has grown since the thread last took it.
+    fresh: AtomicBool,
+    thread: Thread,
+}
+
+impl Progress {
+    /// `thread` is woken when there is something to commit, or room for records again.
+    pub(crate) fn new(thread: Thread) -> Self {
+        Self {
+            committable: AtomicI64::new(NOTHING),
+            open: AtomicUsize::new(0),
+            queued_bytes: AtomicUsize::new(0),
+            starved: AtomicBool::new(false),
+            fresh: AtomicBool::new(false),
+            thread,
+        }
+    }
+
+    /// Called by the task when a record is finished.
+    pub(crate) fn advance(&self, committable: i64, open: usize) {
+        self.open.store(open, Ordering::Relaxed);
+        self.committable.store(committable, Ordering::Release);
+        // The thread is woken for the first of many: it then knows by itself when the next commit is due.
+        if !self.fresh.swap(true, Ordering::AcqRel) {
+            self.thread.unpark();
+        }
+    }
+
+    /// Called by the thread before it commits: the next progress wakes it again.
+    pub(crate) fn seen(&self) {
+        self.fresh.store(false, Ordering::Release);
+    }
+
+    /// The offset to commit, if any record is finished.
+    pub(crate) fn committable(&self) -> Option<i64> {
+        Some(self.committable.load(Ordering::Acquire)).filter(|offset| *offset != NOTHING)
+    }
+
+    /// Records read and not finished.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Called by the thread when it hands a record over.
+    pub(crate) fn queued(&self, size_bytes: usize) {
+        self.queued_bytes.fetch_add(size_bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes handed over and not yet taken.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.queued_bytes.load(Ordering::Acquire)
+    }
+
+    /// Called by the thread when there is no room for the next record.
+    pub(crate) fn starve(&self) {
+        self.starved.store(true, Ordering::SeqCst);
+    }
+
+    /// Called by the task when it has taken a record; `room` tells whether it is worth waking the thread.
+    pub(crate) fn taken(&self, size_bytes: usize, room: bool) {
+        self.queued_bytes.fetch_sub(size_bytes, Ordering::SeqCst);
+        if room && self.starved.swap(false, Ordering::SeqCst) {
+            self.thread.unpark();
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Turns a contract into what every egress is wanted to do.
+//!
+//! Only compares and tells: each egress' own task starts and stops it, so that this never waits.
+//! Source: dispatcher spec 1.4; design rows 19 and 26.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use millrace_config::contract::credentials::Credentials;
+use millrace_config::contract::{Contract, Resource};
+use millrace_runtime::drain::Drain;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::egress::{self, Spec, Status, Wanted};
+use crate::metrics::DispatcherMetrics;
+use crate::reply::topic::RecordProducer;
+use crate::settings::Settings;
+
+/// All egresses of the process.
+#[derive(Debug)]
+pub(crate) struct Egresses {
+    running: BTreeMap<String, Handle>,
+    producers: HashMap<String, Weak<RecordProducer>>,
+    metrics: DispatcherMetrics,
+    drain: Drain,
+    statuses: watch::Sender<Statuses>,
+}
+
+/// The statuses by egress uid.
+pub(crate) type Statuses = BTreeMap<String, watch::Receiver<Option<Status>>>;
+
+#[derive(Debug)]
+struct Handle {
+    wanted: watch::Sender<Wanted>,
+    spec: Option<Arc<Spec>>,
+    status: watch::Receiver<Option<Status>>,
+}
+
+impl Egresses {
+    /// None yet.
+    pub(crate) fn new(metrics: DispatcherMetrics, drain: Drain) -> Self {
+        let statuses = watch::Sender::new(Statuses::new());
+        Self { running: BTreeMap::new(), producers: HashMap::new(), metrics, drain, statuses }
+    }
+
+    /// Follows which egresses there are.
+    pub(crate) fn statuses(&self) -> watch::Receiver<Statuses> {
+        self.statuses.subscribe()
+    }
+
+    /// Makes the contract the one in force.
+    pub(crate) fn apply(&mut self, contract: &Contract, settings: &Arc<Settings>) {
+        for refusal in &contract.refused {
+            warn!(uid = %refusal.uid, entry = ?refusal.entry, error = %refusal.error, "Contract entry refused");
+        }
+        let trust_bundles: Arc<[String]> = sorted(&contract.trust_bundles).into();
+        let mut wanted = BTreeMap::new();
+        for resource in &contract.resources {
+            for egress in &resource.egresses {
+                let spec = Spec {
+                    resource: Arc::clone(resource),
+                    egress: Arc::clone(egress),
+                    trust_bundles: Arc::clone(&trust_bundles),
+                    settings: Arc::clone(settings),
+                    producer: self.producer(resource, settings),
+                    metrics: self.metrics.clone(),
+                };
+                wanted.insert(egress.uid.clone(), spec);
+            }
+        }
+        self.remove_others(&wanted);
+        for (uid, spec) in wanted {
+            self.want(uid, spec);
+        }
+        self.producers.retain(|_brokers, producer| producer.strong_count() > 0);
+        self.statuses.send_replace(self.running.iter().map(|(uid, h)| (uid.clone(), h.status.clone())).collect());
+    }
+
+    /// Stops everything by `deadline`; returns when every egress has stopped.
+    pub(crate) async fn stop(mut self, deadline: Instant) {
+        for handle in self.running.values() {
+            handle.wanted.send_replace(Wanted::Stop { deadline });
+        }
+        for handle in self.running.values_mut() {
+            // The task drops its sender when it ends.
+            while handle.status.changed().await.is_ok() {}
+        }
+    }
+
+    fn remove_others(&mut self, wanted: &BTreeMap<String, Spec>) {
+        self.running.retain(|uid, handle| {
+            if wanted.contains_key(uid) {
+                return true;
+            }
+            if handle.spec.take().is_some() {
+                info!(egress = %uid, "Egress removed");
+                handle.wanted.send_replace(Wanted::removed());
+            }
+            // Kept until it has stopped, so that the same egress cannot run twice.
+            !handle.wanted.is_closed()
+        });
+    }
+
+    fn want(&mut self, uid: String, spec: Spec) {
+        let spec = Arc::new(spec);
+        if let Some(handle) = self.running.get_mut(&uid).filter(|handle| !handle.wanted.is_closed()) {
+            if handle.spec.as_ref().is_some_and(|current| current.same(&spec)) {
+                return;
+            }
+            handle.spec = Some(Arc::clone(&spec));
+            handle.wanted.send_replace(Wanted::Run(spec));
+            return;
+        }
+        let (wanted, wanted_receiver) = watch::channel(Wanted::Run(Arc::clone(&spec)));
+        let (status_sender, status) = watch::channel(None);
+        self.drain.tracker().spawn(egress::run(wanted_receiver, status_sender));
+        self.running.insert(uid, Handle { wanted, spec: Some(spec), status });
+    }
+
+    /// One producer for all resources with the same brokers and settings.
+    fn producer(&mut self, resource: &Resource, settings: &Settings) -> Arc<RecordProducer> {
+        let client = settings.producer.client_for(&resource.bootstrap_servers, &Credentials::plaintext());
+        let key = format!("{client:?}");
+        if let Some(producer) = self.producers.get(&key).and_then(Weak::upgrade) {
+            return producer;
+        }
+        let producer = Arc::new(RecordProducer::new(&client));
+        self.producers.insert(key, Arc::downgrade(&producer));
+        producer
+    }
+}
+
+/// The order of trust bundles means nothing.
+fn sorted(bundles: &[String]) -> Vec<String> {
+    let mut sorted = bundles.to_vec();
+    sorted.sort();
+    sorted
+}

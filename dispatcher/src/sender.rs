@@ -1,0 +1,153 @@
+//! Sends one HTTP request to one target and reads its answer, under one deadline and with bounded memory.
+//!
+//! It knows nothing of retries, records or CloudEvents: `delivery` decides what is sent and how often.
+//! Source: dispatcher spec 3.3; design section 5 (hyper-util's pooled client) and row 8 (one deadline for the
+//! whole attempt).
+
+pub(crate) mod client;
+mod verify;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use millrace_config::properties::http_client::HttpClientSettings;
+use millrace_runtime::startup::with_causes;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::outcome::{Answer, Failure};
+use client::Client;
+pub(crate) use client::{ClientError, TrustedRoots};
+
+/// How much of a failed answer's body is kept: what a dead letter carries of it.
+/// Source: dispatcher spec 4.5.
+pub(crate) const ERROR_BODY_BYTES: usize = 1024;
+
+/// An answer's body may have this many bytes; a longer one fails the delivery. A reply is an event, and events
+/// beyond Kafka's default record size could not be stored anyway.
+const ANSWER_LIMIT_BYTES: usize = 1024 * 1024;
+
+/// One request, ready to go.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) target: Uri,
+    pub(crate) headers: HeaderMap,
+    /// Empty means no body and no `Content-Length`.
+    pub(crate) body: Bytes,
+}
+
+/// A pool of connections to the targets of one role (subscriber, dead letter sink or reply) of one egress.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    client: Client,
+    /// One permit a connection; waiting for one is not part of an attempt's time.
+    connections: Semaphore,
+    waiting: AtomicUsize,
+    waiting_max: usize,
+}
+
+impl Sender {
+    /// A sender for targets of the scheme of `target`.
+    ///
+    /// # Errors
+    ///
+    /// When TLS is needed and a CA certificate cannot be used.
+    pub(crate) fn new(target: &Uri, settings: &HttpClientSettings, roots: &TrustedRoots) -> Result<Self, ClientError> {
+        Ok(Self {
+            client: Client::new(target, settings, roots)?,
+            connections: Semaphore::new(settings.max_pool_size.clamp(1, Semaphore::MAX_PERMITS)),
+            waiting: AtomicUsize::new(0),
+            waiting_max: settings.max_wait_queue_size.unwrap_or(usize::MAX),
+        })
+    }
+
+    /// Sends once. `timeout` bounds everything from connecting to the last byte of the answer.
+    ///
+    /// # Errors
+    ///
+    /// Every status from 300 on, every network error, and answers that are too long.
+    /// Dropping the future cuts the connection.
+    pub(crate) async fn attempt(&self, outgoing: Outgoing, timeout: Duration) -> Result<Answer, Failure> {
+        let _connection = self.connection().await?;
+        match tokio::time::timeout(timeout, self.exchange(outgoing)).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(Failure::TimedOut(timeout)),
+        }
+    }
+
+    async fn connection(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        if let Ok(permit) = self.connections.try_acquire() {
+            return Ok(permit);
+        }
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.waiting_max {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(Failure::Transport(format!("{} deliveries already wait for a connection", self.waiting_max)));
+        }
+        let permit = self.connections.acquire().await;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        permit.map_err(|_closed| Failure::Transport("sender is closed".to_owned()))
+    }
+
+    async fn exchange(&self, outgoing: Outgoing) -> Result<Answer, Failure> {
+        let mut request = Request::new(Full::new(outgoing.body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = outgoing.target;
+        *request.headers_mut() = outgoing.headers;
+        let response = self.client.request(request).await?;
+        let status = response.status();
+        if status >= StatusCode::MULTIPLE_CHOICES {
+            let (parts, body) = response.into_parts();
+            let body = read_beginning(body).await;
+            return Err(Failure::Status { status, headers: Box::new(parts.headers), body });
+        }
+        read_answer(response).await
+    }
+}
+
+async fn read_answer(response: Response<Incoming>) -> Result<Answer, Failure> {
+    let (parts, mut body) = response.into_parts();
+    let mut read = BytesMut::new();
+    let mut single = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Failure::Transport(with_causes(&error)))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let length = single.as_ref().map_or(read.len(), Bytes::len);
+        if length + data.len() > ANSWER_LIMIT_BYTES {
+            return Err(Failure::AnswerTooLarge { limit_bytes: ANSWER_LIMIT_BYTES });
+        }
+        // Nearly every answer comes in one frame or none: keep that frame as it is.
+        if let Some(first) = single.take() {
+            let first: Bytes = first;
+            read.extend_from_slice(&first);
+            read.extend_from_slice(&data);
+        } else if read.is_empty() {
+            single = Some(data);
+        } else {
+            read.extend_from_slice(&data);
+        }
+    }
+    let body = single.unwrap_or_else(|| read.freeze());
+    Ok(Answer { status: parts.status, headers: parts.headers, body })
+}
+
+/// The first bytes of a failed answer. A short body is read to its end, so that the connection can be used again.
+async fn read_beginning(mut body: Incoming) -> Bytes {
+    let mut read = BytesMut::new();
+    let mut seen = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        let Ok(data) = frame.into_data() else { continue };
+        seen += data.len();
+        let room = ERROR_BODY_BYTES - read.len();
+        read.extend_from_slice(data.get(..room).unwrap_or(&data));
+        if seen > ANSWER_LIMIT_BYTES {
+            break;
+        }
+    }
+    read.freeze()
+}
+
+#[cfg(test)]
+mod tests;

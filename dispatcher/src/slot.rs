@@ -1,0 +1,147 @@
+//! The bound on work in flight of one egress: a slot is held while a record is being delivered and given back
+//! while it waits for its next attempt.
+//!
+//! Source: design rows 6 and 9. At the bound nothing fails: partitions stop taking records, so the consumer stops
+//! reading their queues, and Kafka keeps the rest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// The slots of one egress, counted and in KiB of record.
+#[derive(Clone, Debug)]
+pub(crate) struct Slots {
+    count: Arc<Semaphore>,
+    kibibytes: Arc<Semaphore>,
+    kibibytes_max: u32,
+}
+
+/// The partition is to stop: no further attempt may start.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Stopping;
+
+impl Slots {
+    /// `max` records and `max_bytes` bytes may be in flight; at least one record always may.
+    pub(crate) fn new(max: usize, max_bytes: usize) -> Self {
+        let kibibytes_max = u32::try_from((max_bytes / 1024).max(1)).unwrap_or(u32::MAX);
+        let kibibytes = usize::try_from(kibibytes_max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self {
+            count: Arc::new(Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS))),
+            kibibytes: Arc::new(Semaphore::new(kibibytes)),
+            kibibytes_max,
+        }
+    }
+
+    /// A slot for a record of this size, if one is free now.
+    pub(crate) fn try_take(&self, size_bytes: usize, stopping: &CancellationToken) -> Option<Slot> {
+        let count = Arc::clone(&self.count).try_acquire_owned().ok()?;
+        let bytes = Arc::clone(&self.kibibytes).try_acquire_many_owned(self.kibibytes(size_bytes)).ok()?;
+        Some(self.slot(count, bytes, stopping))
+    }
+
+    /// Waits, in the order of asking, for a slot for a record of this size.
+    pub(crate) async fn take(self, size_bytes: usize, stopping: CancellationToken) -> Result<Slot, Stopping> {
+        let kibibytes = self.kibibytes(size_bytes);
+        let count = Arc::clone(&self.count).acquire_owned().await.map_err(|_closed| Stopping)?;
+        let bytes = Arc::clone(&self.kibibytes).acquire_many_owned(kibibytes).await.map_err(|_closed| Stopping)?;
+        Ok(self.slot(count, bytes, &stopping))
+    }
+
+    fn slot(&self, count: OwnedSemaphorePermit, bytes: OwnedSemaphorePermit, stopping: &CancellationToken) -> Slot {
+        Slot { count: Some(count), slots: Arc::clone(&self.count), _bytes: bytes, stopping: stopping.clone() }
+    }
+
+    /// A record larger than the whole bound takes all of it.
+    fn kibibytes(&self, size_bytes: usize) -> u32 {
+        u32::try_from(size_bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, self.kibibytes_max)
+    }
+}
+
+/// A record's share of the bound. The bytes are held until it is dropped, the count only while not paused.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    count: Option<OwnedSemaphorePermit>,
+    slots: Arc<Semaphore>,
+    _bytes: OwnedSemaphorePermit,
+    stopping: CancellationToken,
+}
+
+impl Slot {
+    /// Gives the slot back for `pause`, then waits for another one.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopping`] when the partition stops before the next attempt could start.
+    pub(crate) async fn pause(&mut self, pause: Duration) -> Result<(), Stopping> {
+        self.count = None;
+        let slots = Arc::clone(&self.slots);
+        let again = async move {
+            tokio::time::sleep(pause).await;
+            slots.acquire_owned().await
+        };
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => Err(Stopping),
+            permit = again => {
+                self.count = Some(permit.map_err(|_closed| Stopping)?);
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What the bounds let through, with paused time.
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_bound_on_records_holds_the_next_one_back() {
+        let slots = Slots::new(2, 1024 * 1024);
+        let stopping = CancellationToken::new();
+        let first = slots.try_take(10, &stopping).unwrap();
+        let _second = slots.try_take(10, &stopping).unwrap();
+        assert!(slots.try_take(10, &stopping).is_none());
+        drop(first);
+        assert!(slots.try_take(10, &stopping).is_some());
+    }
+
+    #[tokio::test]
+    async fn the_bound_on_bytes_holds_the_next_one_back_but_never_the_only_one() {
+        let slots = Slots::new(100, 4096);
+        let stopping = CancellationToken::new();
+        let whole = slots.try_take(1_000_000, &stopping).unwrap();
+        assert!(slots.try_take(1, &stopping).is_none());
+        drop(whole);
+        let _some = slots.try_take(3000, &stopping).unwrap();
+        assert!(slots.try_take(3000, &stopping).is_none());
+        assert!(slots.try_take(1024, &stopping).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiting_retry_frees_its_slot() {
+        let slots = Slots::new(1, 1024 * 1024);
+        let stopping = CancellationToken::new();
+        let mut waiting = slots.try_take(10, &stopping).unwrap();
+        let pause = waiting.pause(Duration::from_secs(60));
+        tokio::pin!(pause);
+        assert!(futures_util::poll!(&mut pause).is_pending());
+        let other = slots.try_take(10, &stopping).expect("the pausing record holds no slot");
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert!(futures_util::poll!(&mut pause).is_pending(), "no attempt without a slot");
+        drop(other);
+        assert_eq!(pause.await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stopping_ends_a_pause_at_once() {
+        let slots = Slots::new(1, 1024);
+        let stopping = CancellationToken::new();
+        let mut slot = slots.try_take(10, &stopping).unwrap();
+        stopping.cancel();
+        assert_eq!(slot.pause(Duration::from_secs(600)).await, Err(Stopping));
+    }
+}

@@ -1,0 +1,171 @@
+//! A scripted subscriber and records, for this crate's unit tests only.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use millrace_config::contract::parse;
+use millrace_config::properties::{grammar, http_client, kafka};
+use millrace_config::snapshot::Snapshot;
+use millrace_runtime::metrics::Metrics;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::metrics::DispatcherMetrics;
+use crate::partition::Shared;
+use crate::pipeline::{Pipeline, PipelineSettings};
+use crate::record::Record;
+use crate::reply::topic::RecordProducer;
+use crate::slot::Slots;
+
+/// What a subscriber received.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) path: String,
+    pub(crate) id: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// One scripted answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Script {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, &'static str)>,
+    pub(crate) body: &'static str,
+    /// Waits until this semaphore has a permit before answering.
+    pub(crate) gate: Option<Arc<tokio::sync::Semaphore>>,
+}
+
+impl Script {
+    pub(crate) fn status(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: "", gate: None }
+    }
+}
+
+/// Listens on a port of its own; ends with its value.
+#[derive(Debug)]
+pub(crate) struct Subscriber {
+    pub(crate) url: String,
+    state: Arc<Scripts>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Scripts {
+    arrivals: Mutex<Vec<Arrival>>,
+    /// Answers by path, used up from the front; the last one stays.
+    answers: Mutex<HashMap<String, Vec<Script>>>,
+    changed: tokio::sync::Notify,
+}
+
+impl Subscriber {
+    pub(crate) async fn start() -> Self {
+        let state = Arc::new(Scripts::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let app = Router::new().fallback(receive).with_state(Arc::clone(&state));
+        #[expect(clippy::disallowed_methods, reason = "ended by Drop")]
+        let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { url, state, server }
+    }
+
+    pub(crate) fn answer(&self, path: &str, scripts: &[Script]) {
+        self.state.answers.lock().unwrap().insert(path.to_owned(), scripts.to_vec());
+    }
+
+    pub(crate) fn arrivals(&self, path: &str) -> Vec<Arrival> {
+        self.state.arrivals.lock().unwrap().iter().filter(|arrival| arrival.path == path).cloned().collect()
+    }
+
+    /// Waits until `path` has received `count` requests.
+    pub(crate) async fn wait(&self, path: &str, count: usize) -> Vec<Arrival> {
+        let waited = tokio::time::timeout(Duration::from_secs(10), async {
+            loop {
+                let changed = self.state.changed.notified();
+                let arrivals = self.arrivals(path);
+                if arrivals.len() >= count {
+                    return arrivals;
+                }
+                changed.await;
+            }
+        });
+        match waited.await {
+            Ok(arrivals) => arrivals,
+            Err(_elapsed) => panic!("{path} received {} of {count} requests", self.arrivals(path).len()),
+        }
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn receive(State(state): State<Arc<Scripts>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let id = headers.get("ce-id").map(|id| id.to_str().unwrap().to_owned()).unwrap_or_default();
+    let path = uri.path().to_owned();
+    let script = {
+        let mut answers = state.answers.lock().unwrap();
+        let scripts = answers.entry(path.clone()).or_insert_with(|| vec![Script::status(202)]);
+        if scripts.len() > 1 { scripts.remove(0) } else { scripts[0].clone() }
+    };
+    state.arrivals.lock().unwrap().push(Arrival { path, id, headers, body });
+    state.changed.notify_waiters();
+    if let Some(gate) = script.gate {
+        gate.acquire().await.unwrap().forget();
+    }
+    let mut response = (StatusCode::from_u16(script.status).unwrap(), script.body).into_response();
+    response.headers_mut().remove("content-type");
+    for (name, value) in script.headers {
+        response.headers_mut().insert(name, value.parse().unwrap());
+    }
+    response
+}
+
+/// A binary-mode record with id `event-<offset>`.
+pub(crate) fn record(offset: i64) -> Record {
+    let mut builder = Record::builder("orders".into(), 0, offset, 256);
+    let id = format!("event-{offset}");
+    for (name, value) in [("ce_specversion", "1.0"), ("ce_id", &id), ("ce_source", "/shop"), ("ce_type", "order")] {
+        builder.header(name, Some(value.as_bytes()));
+    }
+    builder.header("content-type", Some(b"text/plain"));
+    builder.value(Some(b"payload"));
+    builder.build()
+}
+
+/// What partitions of an egress to `subscriber` share. `egress` is JSON inside an egress that otherwise has uid, group,
+/// reference and destination; `URL` in it is the subscriber's.
+pub(crate) fn shared(subscriber: &Subscriber, egress: &str, properties: &str) -> Shared {
+    let url = &subscriber.url;
+    let egress = egress.replace("URL", url);
+    let contract = format!(
+        r#"{{"generation":"1","resources":[{{"uid":"r","topics":["orders"],"bootstrapServers":"127.0.0.1:1",
+        "cloudEventOverrides":{{"extensions":{{"team":"blue"}}}},
+        "egresses":[{{"uid":"e","consumerGroup":"billing","destination":"{url}/subscriber",
+        "reference":{{"namespace":"shop","name":"billing","kind":"Subscription"}}{egress}}}]}}]}}"#
+    );
+    let contract = parse(contract.as_bytes()).unwrap();
+    assert!(contract.refused.is_empty(), "{:?}", contract.refused);
+    let resource = &contract.resources[0];
+    let egress = &resource.egresses[0];
+    let properties = grammar::parse(properties.as_bytes()).unwrap();
+    let settings = PipelineSettings {
+        consumer: kafka::consumer(&properties).unwrap(),
+        client: http_client::http_client(&properties).unwrap(),
+    };
+    let metrics = DispatcherMetrics::register(&Metrics::new(), true).unwrap().egress(egress);
+    let producer = Arc::new(RecordProducer::new(&BTreeMap::new()));
+    Shared {
+        pipeline: Snapshot::new(Pipeline::build(resource, egress, &[], &settings, producer, metrics).unwrap()),
+        slots: Slots::new(settings.consumer.in_flight_max, settings.consumer.in_flight_bytes),
+        order: egress.order,
+    }
+}
