@@ -1,0 +1,24 @@
+//! The control plane: turns objects into topics, first offsets, statuses and one contract.
+//!
+//! `reconcile` is the pure core; `directory` is the shell that lives on a folder of YAML files. Nothing here is on the
+//! path of an event: ingress and dispatcher go on with the last contract when this process is gone.
+
+pub mod addressable;
+pub mod api;
+pub mod app;
+mod atomic;
+pub mod contract;
+pub mod directory;
+pub mod features;
+pub mod files;
+pub mod index;
+pub mod kafka_access;
+pub mod offsets;
+pub mod probe;
+pub mod publish;
+pub mod reconcile;
+pub mod status;
+pub mod template;
+#[cfg(test)]
+mod testing;
+pub mod topics;

@@ -1,0 +1,83 @@
+//! Creates topics with Kafka's admin protocol.
+//!
+//! Only CreateTopics is ever sent. Source: control-plane spec 2.3 (step 7).
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::{TopicError, Topics};
+use crate::kafka_access::KafkaAccess;
+use crate::reconcile::TopicRequest;
+
+/// How long the cluster may take for one round.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Topics of a real cluster.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AdminTopics;
+
+type Client = AdminClient<DefaultClientContext>;
+
+impl Topics for AdminTopics {
+    async fn ensure(&self, access: &KafkaAccess, requests: &[TopicRequest]) -> Vec<Result<(), TopicError>> {
+        // One client a round: rounds are rare, and an idle client keeps threads and connections.
+        let client = match connect(access) {
+            Ok(client) => client,
+            Err(error) => return requests.iter().map(|_| Err(TopicError::Client(error.to_string()))).collect(),
+        };
+        let results = create(&client, requests, &access.servers()).await;
+        // Closing waits for the client's threads, a tenth of a second for which no channel need wait.
+        drop(tokio::task::spawn_blocking(move || drop(client)));
+        results
+    }
+}
+
+fn connect(access: &KafkaAccess) -> Result<Client, KafkaError> {
+    let mut config = ClientConfig::new();
+    for (key, value) in access.credentials.client_properties() {
+        config.set(key, value);
+    }
+    config.set("bootstrap.servers", access.servers());
+    config.set("client.id", "millrace-control");
+    // Telemetry costs memory and says nothing about us.
+    config.set("enable.metrics.push", "false");
+    config.create()
+}
+
+async fn create(client: &Client, requests: &[TopicRequest], servers: &str) -> Vec<Result<(), TopicError>> {
+    let retentions: Vec<String> = requests.iter().map(|request| request.retention.as_millis().to_string()).collect();
+    let topics: Vec<NewTopic<'_>> = requests
+        .iter()
+        .zip(&retentions)
+        .map(|(request, retention)| {
+            let replication = TopicReplication::Fixed(request.replication_factor);
+            NewTopic::new(&request.key.topic, request.partitions, replication).set("retention.ms", retention)
+        })
+        .collect();
+    let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
+    let results = match client.create_topics(&topics, &options).await {
+        Ok(results) => results,
+        Err(error) => {
+            let text = format!("Kafka at {servers} gave no answer: {error}");
+            return requests.iter().map(|_| Err(TopicError::Request(text.clone()))).collect();
+        }
+    };
+    requests
+        .iter()
+        .map(|request| {
+            let result = results.iter().find(|result| match result {
+                Ok(topic) | Err((topic, _)) => *topic == request.key.topic,
+            });
+            match result {
+                Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+                Some(Err((_, code))) => Err(TopicError::Refused(code.to_string())),
+                None => Err(TopicError::Request("the answer does not mention the topic".to_owned())),
+            }
+        })
+        .collect()
+}
