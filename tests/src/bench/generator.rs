@@ -1,0 +1,153 @@
+//! A closed-loop HTTP load on kept connections: prepared bytes out, the status line checked, nothing else.
+//!
+//! Cheap on purpose, since it shares a processor with the broker.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::raw_http::request;
+
+/// Bytes of an event's data.
+pub const BODY_BYTES: usize = 1024;
+const ID_DIGITS: usize = 12;
+
+/// What a load did.
+#[derive(Debug, Clone, Default)]
+pub struct Done {
+    /// Events that were answered with 202.
+    pub accepted: usize,
+    /// From the first to the last request.
+    pub elapsed: Duration,
+    /// Sorted.
+    pub latencies: Vec<Duration>,
+}
+
+impl Done {
+    /// Events in a second.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
+    pub fn rate(&self) -> f64 {
+        self.accepted as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// A latency by its share in percent, in microseconds.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "latencies of a benchmark are far below 2^52")]
+    pub fn percentile(&self, percent: usize) -> f64 {
+        let index = (self.latencies.len() * percent / 100).min(self.latencies.len().saturating_sub(1));
+        self.latencies.get(index).map_or(0.0, |latency| latency.as_micros() as f64)
+    }
+}
+
+/// Headers of every event, id apart.
+#[must_use]
+pub fn attributes() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("specversion", "1.0"),
+        ("source", "/bench/generator"),
+        ("type", "dev.millrace.bench.order.created"),
+        ("subject", "orders/0123456789"),
+        ("time", "2026-03-04T05:06:07.891Z"),
+        ("dataschema", "http://example.com/schemas/order.json"),
+        ("region", "eu-central-1"),
+        ("tenant", "tenant-0042"),
+    ]
+}
+
+/// Posts on so many connections for this long; ids are numbers from `first_id`.
+///
+/// # Errors
+/// When a connection breaks or an answer is not 202.
+pub fn run(
+    address: SocketAddr,
+    path: &str,
+    connections: usize,
+    duration: Duration,
+    first_id: usize,
+) -> anyhow::Result<Done> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (started, mut tasks) = (Instant::now(), JoinSet::new());
+        for number in 0..connections {
+            let ids = (first_id + number..).step_by(connections);
+            tasks.spawn(connection(address, path.to_owned(), ids, started + duration));
+        }
+        let mut done = Done::default();
+        while let Some(finished) = tasks.join_next().await {
+            done.latencies.extend(finished.context("a connection's task")??);
+        }
+        done.elapsed = started.elapsed();
+        done.accepted = done.latencies.len();
+        done.latencies.sort_unstable();
+        Ok(done)
+    })
+}
+
+async fn connection(
+    address: SocketAddr,
+    path: String,
+    ids: impl Iterator<Item = usize>,
+    end: Instant,
+) -> anyhow::Result<Vec<Duration>> {
+    let mut stream = TcpStream::connect(address).await.context("cannot connect")?;
+    stream.set_nodelay(true)?;
+    let (mut bytes, position) = prepared(&path);
+    let (mut buffer, mut latencies) = (vec![0; 4096], Vec::new());
+    for id in ids {
+        let sent = Instant::now();
+        if sent >= end {
+            break;
+        }
+        let digits = format!("{id:0ID_DIGITS$}");
+        bytes
+            .get_mut(position..position + ID_DIGITS)
+            .context("the id has its place")?
+            .copy_from_slice(digits.as_bytes());
+        stream.write_all(&bytes).await?;
+        read_accepted(&mut stream, &mut buffer).await?;
+        latencies.push(sent.elapsed());
+    }
+    Ok(latencies)
+}
+
+/// The bytes of a request and where its id is.
+fn prepared(path: &str) -> (Vec<u8>, usize) {
+    let place = "#".repeat(ID_DIGITS);
+    let mut headers =
+        vec![("content-type".to_owned(), "application/json".to_owned()), ("ce-id".to_owned(), place.clone())];
+    headers.extend(attributes().iter().map(|(name, value)| (format!("ce-{name}"), (*value).to_owned())));
+    let bytes = request("POST", "bench", path, &headers, &body());
+    let position = bytes.windows(ID_DIGITS).position(|window| window == place.as_bytes()).unwrap_or_default();
+    (bytes, position)
+}
+
+/// A JSON document of exactly [`BODY_BYTES`].
+#[must_use]
+pub fn body() -> Vec<u8> {
+    let (start, end) = ("{\"order\":\"", "\"}");
+    format!("{start}{}{end}", "x".repeat(BODY_BYTES - start.len() - end.len())).into_bytes()
+}
+
+async fn read_accepted(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<()> {
+    let mut filled = 0;
+    loop {
+        let room = buffer.get_mut(filled..).filter(|room| !room.is_empty()).context("the answer's head is too long")?;
+        let count = stream.read(room).await?;
+        if count == 0 {
+            bail!("the connection was closed");
+        }
+        filled += count;
+        let head = buffer.get(..filled).unwrap_or_default();
+        if head.ends_with(b"\r\n\r\n") {
+            if head.starts_with(b"HTTP/1.1 202") {
+                return Ok(());
+            }
+            bail!("not accepted: {}", String::from_utf8_lossy(head));
+        }
+    }
+}

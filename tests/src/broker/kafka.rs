@@ -1,0 +1,227 @@
+//! A real Apache Kafka in KRaft mode, one node, from its Maven artifacts.
+//!
+//! Got once into `target/kafka/VERSION/lib` and kept there. A shell between this process and Java holds a pipe from here,
+//! so that Kafka ends and its files go even when a test is killed. `MILLRACE_TEST_KAFKA` chooses the version. Where Java or
+//! Maven is missing the tests that need it say so and are skipped; with `CI=true` that is a failure.
+
+mod artifacts;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use crate::PATIENCE;
+use crate::broker::Broker;
+use crate::wait::wait_for;
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// Any 22 characters of base64 are a cluster id.
+const CLUSTER_ID: &str = "bWlsbHJhY2UtdGVzdHMtMQ";
+
+/// Ends Kafka and removes its files when the pipe on standard input closes.
+const GUARD: &str = r#"folder=$1; shift; "$@" >"$folder/kafka.log" 2>&1 & java=$!; cat >/dev/null; kill -9 $java; wait $java 2>/dev/null; rm -rf "$folder""#;
+
+/// A running Kafka; ends with this value or with this process.
+#[derive(Debug)]
+pub struct Kafka {
+    guard: Child,
+    folder: PathBuf,
+    libraries: PathBuf,
+    port: u16,
+}
+
+impl Kafka {
+    /// The Kafka that all tests of this program share, started by the first; `None` means: skip the test.
+    ///
+    /// # Panics
+    /// When it cannot be started, or is missing with `CI=true`.
+    #[must_use]
+    pub fn shared() -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<Kafka>> = OnceLock::new();
+        let kafka = SHARED
+            .get_or_init(|| Self::start_unless_missing(&["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]))
+            .as_ref();
+        if kafka.is_none() {
+            eprintln!("SKIPPED: this test needs a real Kafka (Java 17 and Maven)");
+        }
+        kafka
+    }
+
+    /// One of its own, with these extra arguments for Java; `None` when Java or Maven is missing.
+    ///
+    /// # Panics
+    /// When it cannot be started, or is missing with `CI=true`.
+    #[must_use]
+    pub fn start_unless_missing(java_args: &[&str]) -> Option<Self> {
+        match artifacts::libraries(&version()) {
+            Ok(libraries) => Some(Self::start(libraries, java_args)),
+            Err(reason) => {
+                let ci = std::env::var("CI").is_ok_and(|value| value == "true");
+                assert!(!ci, "a real Kafka is required with CI=true: {reason}");
+                eprintln!("SKIPPED: no real Kafka: {reason}");
+                None
+            }
+        }
+    }
+
+    fn start(libraries: PathBuf, java_args: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("millrace-kafka-").tempdir().expect("a temporary folder").keep();
+        let (port, controller_port) = (free_port(), free_port());
+        let settings = folder.join("server.properties");
+        fs::write(&settings, server_properties(&folder, port, controller_port)).expect("cannot write settings");
+        let format = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"];
+        let formatted = java(&libraries, &[]).args(format).arg(&settings).output().expect("java starts");
+        assert!(formatted.status.success(), "format failed: {}", String::from_utf8_lossy(&formatted.stderr));
+        let mut guard = Command::new("sh");
+        guard
+            .args(["-c", GUARD, "guard"])
+            .arg(&folder)
+            .args(java_command(&libraries, java_args))
+            .arg("kafka.Kafka")
+            .arg(&settings);
+        let guard = guard.stdin(Stdio::piped()).spawn().expect("sh starts");
+        let kafka = Self { guard, folder, libraries, port };
+        kafka.wait_until_ready();
+        kafka
+    }
+
+    fn wait_until_ready(&self) {
+        let client: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.bootstrap())
+            .set("log_level", "0")
+            .create()
+            .expect("a client");
+        let started = Instant::now();
+        wait_for("Kafka to answer", START_LIMIT, || {
+            let log = fs::read_to_string(self.folder.join("kafka.log")).unwrap_or_default();
+            let failed = log.contains("Exiting Kafka") || log.contains("BindException");
+            assert!(!failed, "Kafka ended after {:?}:\n{log}", started.elapsed());
+            client
+                .fetch_metadata(None, Duration::from_millis(500))
+                .map(|_| ())
+                .map_err(|error| format!("{error}\n{log}"))
+        });
+    }
+
+    /// Runs one of Kafka's own command-line tools and gives what it printed on standard output.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[must_use]
+    pub fn tool(&self, class: &str, args: &[&str]) -> String {
+        let bootstrap = self.bootstrap();
+        let mut command = java(&self.libraries, &["-XX:TieredStopAtLevel=1"]);
+        let output =
+            command.arg(class).args(["--bootstrap-server", &bootstrap]).args(args).output().expect("java starts");
+        let shown = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{class} {args:?} failed: {shown}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// How many members a consumer group has now.
+    ///
+    /// # Panics
+    /// When the broker does not answer.
+    #[must_use]
+    pub fn members(&self, group: &str) -> usize {
+        let client: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", self.bootstrap()).create().expect("a client");
+        let list = client.fetch_group_list(Some(group), PATIENCE).expect("the broker answers");
+        list.groups().first().map_or(0, |found| found.members().len())
+    }
+
+    /// Its process id: Java's, not the shell's.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.guard.id())).ok()?;
+        children
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+            .find(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "java"))
+    }
+}
+
+impl Broker for Kafka {
+    fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn create_topic(&self, name: &str, partitions: i32) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", self.bootstrap()).create().expect("an admin client");
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+        let created = runtime.block_on(admin.create_topics(&[topic], &options)).expect("the broker answers");
+        assert!(created.iter().all(Result::is_ok), "cannot create {name}: {created:?}");
+        let client: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", self.bootstrap()).create().expect("a client");
+        wait_for(&format!("leaders of {name}"), PATIENCE, || {
+            let metadata = client.fetch_metadata(Some(name), PATIENCE).map_err(|error| error.to_string())?;
+            let led = metadata
+                .topics()
+                .iter()
+                .flat_map(|topic| topic.partitions())
+                .filter(|found| found.leader() >= 0)
+                .count();
+            if i32::try_from(led).is_ok_and(|led| led == partitions) { Ok(()) } else { Err(format!("{led} led")) }
+        });
+    }
+
+    fn consumer_properties(&self) -> &'static str {
+        ""
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        drop(self.guard.stdin.take());
+        self.guard.wait().ok();
+    }
+}
+
+/// The version that the tests use.
+#[must_use]
+pub fn version() -> String {
+    std::env::var("MILLRACE_TEST_KAFKA").unwrap_or_else(|_| "4.2.0".to_owned())
+}
+
+fn java(libraries: &Path, java_args: &[&str]) -> Command {
+    let mut words = java_command(libraries, java_args).into_iter();
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words).stdin(Stdio::null());
+    command
+}
+
+fn java_command(libraries: &Path, java_args: &[&str]) -> Vec<String> {
+    // Java expands the star itself.
+    let class_path = format!("{}/*", libraries.display());
+    let own = ["java", "-Xmx512m", "-cp", &class_path].map(str::to_owned);
+    own.into_iter().chain(java_args.iter().map(|arg| (*arg).to_owned())).collect()
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a listener has an address").port()
+}
+
+fn server_properties(folder: &Path, port: u16, controller_port: u16) -> String {
+    format!(
+        "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller_port}\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\nlog.dirs={}/data\n\
+         offsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
+         transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
+         share.coordinator.state.topic.replication.factor=1\nshare.coordinator.state.topic.min.isr=1\n\
+         group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n",
+        folder.display()
+    )
+}
