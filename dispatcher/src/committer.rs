@@ -70,6 +70,11 @@ impl Committer {
         Duration::MAX
     }
 
+    /// Whether everything finished so far is committed.
+    pub(crate) fn is_done(&self, consumer: &BaseConsumer<Context>) -> bool {
+        self.outstanding.is_none() && consumer.context().progress().is_empty()
+    }
+
     /// Waits at most until `deadline` for the commit on its way, so that the consumer has no other user afterwards.
     pub(crate) fn finish(&mut self, consumer: &Arc<BaseConsumer<Context>>, deadline: Instant) {
         let Some(outstanding) = &self.outstanding else { return };

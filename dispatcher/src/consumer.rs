@@ -189,9 +189,13 @@ impl Reader {
     fn drain(mut self, deadline: Instant) {
         let context = Arc::clone(self.consumer.context());
         context.stop_partitions();
-        while !context.partitions_done() && Instant::now() < deadline {
+        // A commit may be refused while the group rebalances: the rebalance is served, and the commit repeated.
+        while Instant::now() < deadline {
             self.serve_main_queue();
             let pause = self.committer.tick(&self.consumer, Instant::now());
+            if context.partitions_done() && self.committer.is_done(&self.consumer) {
+                break;
+            }
             thread::park_timeout(pause.min(Duration::from_millis(20)));
         }
         self.committer.finish(&self.consumer, deadline);

@@ -40,11 +40,13 @@ pub(crate) struct Context {
     /// Weak, because the consumer owns its context.
     consumer: OnceLock<Weak<BaseConsumer<Context>>>,
     feeds: Mutex<Vec<Feed<Context>>>,
+    /// The consumer is about to leave: partitions that still come are not read.
+    leaving: AtomicBool,
 }
 
 impl Context {
     pub(crate) fn new(membership: Membership) -> Self {
-        Self { membership, consumer: OnceLock::new(), feeds: Mutex::new(Vec::new()) }
+        Self { membership, consumer: OnceLock::new(), feeds: Mutex::new(Vec::new()), leaving: AtomicBool::new(false) }
     }
 
     /// Must be called once, before subscribing.
@@ -73,8 +75,9 @@ impl Context {
         }
     }
 
-    /// Tells all partitions to start nothing new.
+    /// Tells all partitions to start nothing new, and takes no more partitions.
     pub(crate) fn stop_partitions(&self) {
+        self.leaving.store(true, Ordering::Release);
         for feed in self.feeds().iter() {
             feed.stopping.cancel();
         }
@@ -95,6 +98,9 @@ impl Context {
 
     fn assign(&self, assigned: &TopicPartitionList) {
         let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else { return };
+        if self.leaving.load(Ordering::Acquire) {
+            return;
+        }
         for element in assigned.elements() {
             let (topic, partition) = (element.topic(), element.partition());
             if let Some(feed) = self.start(&consumer, topic, partition) {
