@@ -57,13 +57,14 @@ impl Committer {
                 Err(TryRecvError::Empty) => return Duration::MAX,
             }
         }
-        let offsets = consumer.context().progress();
-        if offsets.is_empty() {
-            return Duration::MAX;
-        }
         let since = self.last.map_or(Duration::MAX, |last| now.saturating_duration_since(last));
         if since < self.interval {
             return self.interval - since;
+        }
+        // Only now: once looked at, the next progress of each partition wakes this thread again.
+        let offsets = consumer.context().progress();
+        if offsets.is_empty() {
+            return Duration::MAX;
         }
         self.last = Some(now);
         self.start(Arc::clone(consumer), offsets);

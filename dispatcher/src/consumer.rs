@@ -129,6 +129,10 @@ struct Reader {
     egress: String,
     consumer: Arc<BaseConsumer<Context>>,
     committer: Committer,
+    /// Set by librdkafka when the main queue has events.
+    eventful: Arc<AtomicBool>,
+    /// When the main queue was last served.
+    served: Instant,
     /// Dropped when the thread ends.
     _running: oneshot::Sender<Infallible>,
 }
@@ -153,12 +157,20 @@ impl Reader {
         };
         let mut consumer: BaseConsumer<Context> = config.create_with_context(Context::new(membership))?;
         let committer = Committer::new(spec.commit_interval, runtime, thread.clone());
-        consumer.set_nonempty_callback(move || wake(&thread));
+        // Set from the start: events that came before the callback was in place are served too.
+        let eventful = Arc::new(AtomicBool::new(true));
+        consumer.set_nonempty_callback({
+            let eventful = Arc::clone(&eventful);
+            move || {
+                eventful.store(true, Ordering::Release);
+                wake(&thread);
+            }
+        });
         let consumer = Arc::new(consumer);
         consumer.context().attach(&consumer);
         let topics: Vec<&str> = spec.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics)?;
-        Ok(Self { egress: spec.egress, consumer, committer, _running: running })
+        Ok(Self { egress: spec.egress, consumer, committer, eventful, served: Instant::now(), _running: running })
     }
 
     fn run(mut self, stop: &Stop) {
@@ -174,9 +186,14 @@ impl Reader {
         self.drain(deadline.unwrap_or_else(Instant::now));
     }
 
-    /// Serves rebalances, commit results and errors. Records come through the partitions' own queues; one that was
-    /// already on its way to the main queue is handed on.
-    fn serve_main_queue(&self) {
+    /// Serves rebalances and errors: when there are any, and in any case often enough to stay a member. Records come
+    /// through the partitions' own queues; one that was already on its way to the main queue is handed on.
+    fn serve_main_queue(&mut self) {
+        let now = Instant::now();
+        if !self.eventful.swap(false, Ordering::AcqRel) && now.duration_since(self.served) < LONGEST_PARK {
+            return;
+        }
+        self.served = now;
         for _ in 0..MAIN_QUEUE_BATCH {
             match self.consumer.poll(Duration::ZERO) {
                 None => {}

@@ -23,8 +23,9 @@ use crate::progress::Progress;
 use crate::record::Record;
 use crate::slot::{Slot, Slots, Stopping};
 
-/// How many records wait between the consumer's thread and a partition's task.
-pub(crate) const QUEUED_RECORDS: usize = 64;
+/// How many records wait between the consumer's thread and a partition's task. Enough that the thread is woken for a
+/// hundred records and not for each; their bytes have a bound of their own.
+pub(crate) const QUEUED_RECORDS: usize = 256;
 
 /// An UNORDERED partition reads on while records wait for a retry, but holds at most this many unfinished.
 const OPEN_RECORDS: usize = 10_000;
@@ -72,7 +73,7 @@ impl Partition {
                     }
                 }
                 Some(record) = self.records.recv(), if may_take => {
-                    self.progress.taken(record.size_bytes(), self.records.len() <= QUEUED_RECORDS / 2);
+                    self.progress.taken(record.size_bytes(), self.records.len() <= QUEUED_RECORDS / 4);
                     if self.receive(&mut tracker, &record) {
                         match self.shared.slots.try_take(record.size_bytes(), &self.stopping) {
                             Some(slot) => running.push(self.deliver(record, slot)),

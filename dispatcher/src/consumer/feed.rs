@@ -20,7 +20,7 @@ use crate::progress::Progress;
 use crate::record::Record;
 
 /// How many records one partition hands over before the others get their turn.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 
 /// A partition's channel holds no more bytes than this, but always one record.
 const QUEUED_BYTES: usize = 1024 * 1024;

@@ -16,6 +16,8 @@ pub(super) struct Levels {
 
 /// librdkafka's lines and those of its Rust wrapper.
 const KAFKA_CLIENT: [&str; 2] = ["librdkafka", "rdkafka"];
+/// Libraries that report their every step at INFO: only their warnings are wanted unless they are named.
+const TALKATIVE: [&str; 3] = ["librdkafka", "rdkafka", "notify"];
 
 /// `directives` win over the file at `config_path`; a missing file is normal and means INFO.
 pub(super) fn read(directives: Option<&str>, config_path: &Path) -> Levels {
@@ -71,8 +73,8 @@ fn from_logback(xml: &str) -> Levels {
 
 fn from_pairs(root: LevelFilter, pairs: Vec<(String, LevelFilter)>) -> Levels {
     let mut filter = Targets::new().with_default(root);
-    for client in KAFKA_CLIENT {
-        filter = filter.with_target(client, root.min(LevelFilter::WARN));
+    for library in TALKATIVE {
+        filter = filter.with_target(library, root.min(LevelFilter::WARN));
     }
     Levels { filter: filter.with_targets(pairs), problems: Vec::new() }
 }
