@@ -30,6 +30,8 @@ use crate::settings::Settings;
 
 const PROCESS: &str = "millrace-dispatcher";
 
+/// How long threads of the runtime may take to end.
+const LAST_THREADS: Duration = Duration::from_millis(500);
 /// What is left of the drain's time for leaving groups once deliveries had to be cut.
 const LEAVING: Duration = Duration::from_secs(3);
 
@@ -55,8 +57,8 @@ fn start() -> Result<(), Problems> {
         .enable_all()
         .build()?;
     let result = runtime.block_on(Process::run(env, settings));
-    // Consumer threads have ended or were told to; nothing else is worth waiting for.
-    runtime.shutdown_background();
+    // Waiting for the runtime's threads, for a moment, keeps them from ending while the process does.
+    runtime.shutdown_timeout(LAST_THREADS);
     result
 }
 
@@ -96,6 +98,7 @@ impl Process {
 
     /// Reads what may have changed, and puts what is new in force.
     fn look(&mut self) {
+        self.egresses.revive();
         let settings_changed = self.reread_settings();
         match self.file.read() {
             Reading::New(contract) => {

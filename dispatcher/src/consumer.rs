@@ -198,7 +198,7 @@ impl Reader {
             match self.consumer.poll(Duration::ZERO) {
                 None => {}
                 Some(Ok(message)) => self.consumer.context().hand_on(&message),
-                Some(Err(error)) => report(&self.egress, &error),
+                Some(Err(error)) => self.consumer.context().report(&error, ""),
             }
         }
     }
@@ -225,10 +225,6 @@ impl Reader {
         drop(self.consumer);
         info!(egress = %self.egress, "Egress stopped");
     }
-}
-
-fn report(egress: &str, error: &KafkaError) {
-    warn!(egress, %error, "Kafka consumer reports an error");
 }
 
 /// Called by librdkafka's threads.

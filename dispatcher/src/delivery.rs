@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use millrace_event::Event;
+use millrace_runtime::clock;
 use tracing::{debug, warn};
 
 use crate::metrics::Role;
@@ -69,7 +70,8 @@ pub(crate) async fn deliver(
             }
             Err(failure) => failure,
         };
-        let failed = FailedAttempt { number, retryable: failure.retryable(), retry_after: failure.retry_after() };
+        let failed =
+            FailedAttempt { number, retryable: failure.retryable(), retry_after: failure.retry_after(clock::now()) };
         let step = next_step(&route.policy, failed, spread(origin.partition, origin.offset, number));
         attempt.log_failure(&failure, step);
         let pause = match step {
@@ -91,7 +93,7 @@ async fn attempt(
     number: u32,
 ) -> Result<Answer, Failure> {
     let headers = request::headers(route, event, &origin, number)?;
-    let outgoing = Outgoing { target: route.target.clone(), headers, body: body.clone() };
+    let outgoing = Outgoing { target: route.target.clone(), headers, body: body.clone(), answer: route.answer };
     route.sender.attempt(outgoing, route.attempt_timeout).await
 }
 

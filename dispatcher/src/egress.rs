@@ -188,10 +188,7 @@ async fn advance(running: &mut Option<Running>, spec: &Arc<Spec>, status: &watch
     let result = match running.as_mut() {
         Some(current) if current.spec.same(spec) => return false,
         Some(current) if current.spec.same_consumer(spec) => swap(current, spec),
-        Some(_) | None => {
-            status.send_replace(Some(Status::new(spec, "starting", None)));
-            restart(running, spec).await
-        }
+        Some(_) | None => restart(running, spec).await,
     };
     match result {
         Ok(()) => {
@@ -199,17 +196,27 @@ async fn advance(running: &mut Option<Running>, spec: &Arc<Spec>, status: &watch
             false
         }
         Err(error) => {
-            warn!(
-                egress = %spec.egress.uid,
-                subscription = %spec.egress.reference.name,
-                consumer_group = %spec.egress.consumer_group,
-                %error,
-                "Egress not started; it is tried again"
-            );
-            status.send_replace(Some(Status::new(spec, "failed", Some(error.to_string()))));
+            let error = error.to_string();
+            let known = status.borrow().as_ref().is_some_and(|last| last.error.as_ref() == Some(&error));
+            if !known {
+                say_failed(spec, &error);
+            }
+            // After a change that cannot work the version before it goes on.
+            let state = if running.is_some() { "running" } else { "failed" };
+            status.send_replace(Some(Status::new(spec, state, Some(error))));
             true
         }
     }
+}
+
+fn say_failed(spec: &Spec, error: &str) {
+    warn!(
+        egress = %spec.egress.uid,
+        subscription = %spec.egress.reference.name,
+        consumer_group = %spec.egress.consumer_group,
+        error,
+        "Egress not started; it is tried again"
+    );
 }
 
 fn swap(current: &mut Running, spec: &Arc<Spec>) -> Result<(), EgressError> {

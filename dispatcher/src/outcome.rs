@@ -3,7 +3,7 @@
 //! Pure. Every way an event can end is named here; `dispatch` maps each to what happens to the offset.
 //! Source: dispatcher spec 4.1.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -91,11 +91,14 @@ impl Failure {
         self.answer().map(|(status, _headers)| status)
     }
 
-    /// What the answer's `Retry-After` asks for, if it names seconds.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
+    /// What the answer's `Retry-After` asks for, in seconds or as a date; a date that has passed asks for nothing.
+    pub(crate) fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         let (_status, headers) = self.answer()?;
-        let seconds = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds))
+        let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
+        match text.parse() {
+            Ok(seconds) => Some(Duration::from_secs(seconds)),
+            Err(_no_number) => httpdate::parse_http_date(text).ok()?.duration_since(now).ok(),
+        }
     }
 
     fn answer(&self) -> Option<(StatusCode, &HeaderMap)> {
@@ -153,10 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_in_seconds_only() {
-        assert_eq!(failure(503, Some("7")).retry_after(), Some(Duration::from_secs(7)));
-        assert_eq!(failure(503, Some("soon")).retry_after(), None);
-        assert_eq!(failure(503, Some("-1")).retry_after(), None);
-        assert_eq!(failure(503, None).retry_after(), None);
+    fn retry_after_is_read_as_seconds_or_as_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let asked = |value| failure(503, value).retry_after(now);
+        assert_eq!(asked(Some("7")), Some(Duration::from_secs(7)));
+        assert_eq!(asked(Some("Sun, 06 Nov 1994 08:49:40 GMT")), Some(Duration::from_secs(3)));
+        for nothing in [Some("Sun, 06 Nov 1994 08:49:30 GMT"), Some("soon"), Some("-1"), None] {
+            assert_eq!(asked(nothing), None, "{nothing:?}");
+        }
     }
 }

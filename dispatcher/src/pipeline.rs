@@ -17,7 +17,7 @@ use crate::delivery::retry::RetryPolicy;
 use crate::metrics::EgressMetrics;
 use crate::reply::topic::RecordProducer;
 use crate::route::Route;
-use crate::sender::{ClientError, Sender, TrustedRoots};
+use crate::sender::{AnswerBody, ClientError, Sender, TrustedRoots};
 
 /// Everything that `dispatch` needs besides the record.
 #[derive(Debug)]
@@ -89,18 +89,23 @@ impl Pipeline {
         metrics: EgressMetrics,
     ) -> Result<Self, PipelineError> {
         let build = RouteBuilder { egress, trust_bundles, settings };
+        let ignored = AnswerBody::Ignored;
+        let mut answer = AnswerBody::Wanted;
         let reply = match &egress.reply {
-            Reply::Discard => ReplyRoute::Discard,
+            Reply::Discard => {
+                answer = ignored;
+                ReplyRoute::Discard
+            }
             Reply::ToTopic => ReplyRoute::ToTopic(resource.topics.first().cloned().unwrap_or_default()),
-            Reply::ToUrl(target) => ReplyRoute::ToUrl(Box::new(build.route(target)?)),
+            Reply::ToUrl(target) => ReplyRoute::ToUrl(Box::new(build.route(target, ignored)?)),
         };
         Ok(Self {
             egress: Arc::clone(egress),
             filter: filter::compile(&egress.filters)?,
             overrides: overrides(resource)?,
             source_rules: source_rules(resource, egress, &settings.consumer),
-            subscriber: build.route(&egress.destination)?,
-            dead_letter: egress.delivery.dead_letter.as_ref().map(|target| build.route(target)).transpose()?,
+            subscriber: build.route(&egress.destination, answer)?,
+            dead_letter: egress.delivery.dead_letter.as_ref().map(|target| build.route(target, ignored)).transpose()?,
             reply,
             producer,
             undelivered: settings.consumer.undelivered,
@@ -116,7 +121,7 @@ struct RouteBuilder<'a> {
 }
 
 impl RouteBuilder<'_> {
-    fn route(&self, target: &Target) -> Result<Route, PipelineError> {
+    fn route(&self, target: &Target, answer: AnswerBody) -> Result<Route, PipelineError> {
         if let Some(audience) = &target.audience {
             return Err(PipelineError::Audience { target: target.text.clone(), audience: audience.clone() });
         }
@@ -131,6 +136,7 @@ impl RouteBuilder<'_> {
             attempt_timeout: self.egress.delivery.attempt_timeout,
             user_agent: user_agent(&self.settings.client),
             namespace: self.egress.reference.namespace.clone(),
+            answer,
         })
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use millrace_config::contract::credentials::Credentials;
-use millrace_config::contract::{Contract, Resource};
+use millrace_config::contract::{Contract, Entry, Refusal, Resource};
 use millrace_runtime::drain::Drain;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -70,7 +70,7 @@ impl Egresses {
                 wanted.insert(egress.uid.clone(), spec);
             }
         }
-        self.remove_others(&wanted);
+        self.remove_others(&wanted, &contract.refused);
         for (uid, spec) in wanted {
             self.want(uid, spec);
         }
@@ -89,9 +89,20 @@ impl Egresses {
         }
     }
 
-    fn remove_others(&mut self, wanted: &BTreeMap<String, Spec>) {
+    /// Starts again what ended just when it was wanted again.
+    pub(crate) fn revive(&mut self) {
+        let ended = |handle: &&mut Handle| handle.spec.is_some() && handle.wanted.is_closed();
+        for handle in self.running.values_mut().filter(ended) {
+            if let Some(spec) = handle.spec.take() {
+                *handle = start(&self.drain, spec);
+            }
+        }
+    }
+
+    /// An egress whose new version is refused keeps the one that runs; whatever else is not wanted stops.
+    fn remove_others(&mut self, wanted: &BTreeMap<String, Spec>, refused: &[Refusal]) {
         self.running.retain(|uid, handle| {
-            if wanted.contains_key(uid) {
+            if wanted.contains_key(uid) || handle.spec.as_ref().is_some_and(|spec| is_refused(refused, uid, spec)) {
                 return true;
             }
             if handle.spec.take().is_some() {
@@ -105,18 +116,16 @@ impl Egresses {
 
     fn want(&mut self, uid: String, spec: Spec) {
         let spec = Arc::new(spec);
-        if let Some(handle) = self.running.get_mut(&uid).filter(|handle| !handle.wanted.is_closed()) {
-            if handle.spec.as_ref().is_some_and(|current| current.same(&spec)) {
-                return;
+        match self.running.get_mut(&uid).filter(|handle| !handle.wanted.is_closed()) {
+            Some(handle) if handle.spec.as_ref().is_some_and(|current| current.same(&spec)) => {}
+            Some(handle) => {
+                handle.spec = Some(Arc::clone(&spec));
+                handle.wanted.send_replace(Wanted::Run(spec));
             }
-            handle.spec = Some(Arc::clone(&spec));
-            handle.wanted.send_replace(Wanted::Run(spec));
-            return;
+            None => {
+                self.running.insert(uid, start(&self.drain, spec));
+            }
         }
-        let (wanted, wanted_receiver) = watch::channel(Wanted::Run(Arc::clone(&spec)));
-        let (status_sender, status) = watch::channel(None);
-        self.drain.tracker().spawn(egress::run(wanted_receiver, status_sender));
-        self.running.insert(uid, Handle { wanted, spec: Some(spec), status });
     }
 
     /// One producer for all resources with the same brokers and settings.
@@ -132,9 +141,27 @@ impl Egresses {
     }
 }
 
+fn start(drain: &Drain, spec: Arc<Spec>) -> Handle {
+    let (wanted, wanted_receiver) = watch::channel(Wanted::Run(Arc::clone(&spec)));
+    let (status_sender, status) = watch::channel(None);
+    drain.tracker().spawn(egress::run(wanted_receiver, status_sender));
+    Handle { wanted, spec: Some(spec), status }
+}
+
+fn is_refused(refused: &[Refusal], uid: &str, spec: &Spec) -> bool {
+    refused.iter().any(|refusal| match refusal.entry {
+        Entry::Egress => refusal.uid == uid,
+        Entry::Resource => refusal.uid == spec.resource.uid,
+        Entry::Ingress => false,
+    })
+}
+
 /// The order of trust bundles means nothing.
 fn sorted(bundles: &[String]) -> Vec<String> {
     let mut sorted = bundles.to_vec();
     sorted.sort();
     sorted
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderValue, Uri};
 
 use crate::delivery::retry::RetryPolicy;
-use crate::sender::Sender;
+use crate::sender::{AnswerBody, Sender};
 
 /// A target and how to deliver to it.
 #[derive(Debug)]
@@ -21,4 +21,6 @@ pub(crate) struct Route {
     pub(crate) user_agent: Option<HeaderValue>,
     /// Value of `Kn-Namespace`.
     pub(crate) namespace: String,
+    /// What the body of the target's answer is good for.
+    pub(crate) answer: AnswerBody,
 }

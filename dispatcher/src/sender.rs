@@ -30,6 +30,15 @@ pub(crate) const ERROR_BODY_BYTES: usize = 1024;
 /// beyond Kafka's default record size could not be stored anyway.
 const ANSWER_LIMIT_BYTES: usize = 1024 * 1024;
 
+/// What the body of a successful answer is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnswerBody {
+    /// It may be an event: it is read whole.
+    Wanted,
+    /// Nobody looks at it, however long it is.
+    Ignored,
+}
+
 /// One request, ready to go.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
@@ -37,6 +46,7 @@ pub(crate) struct Outgoing {
     pub(crate) headers: HeaderMap,
     /// Empty means no body and no `Content-Length`.
     pub(crate) body: Bytes,
+    pub(crate) answer: AnswerBody,
 }
 
 /// A pool of connections to the targets of one role (subscriber, dead letter sink or reply) of one egress.
@@ -96,6 +106,7 @@ impl Sender {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = outgoing.target;
         *request.headers_mut() = outgoing.headers;
+        let wanted = outgoing.answer;
         let response = self.client.request(request).await?;
         let status = response.status();
         if status >= StatusCode::MULTIPLE_CHOICES {
@@ -103,7 +114,14 @@ impl Sender {
             let body = read_beginning(body).await;
             return Err(Failure::Status { status, headers: Box::new(parts.headers), body });
         }
-        read_answer(response).await
+        match wanted {
+            AnswerBody::Wanted => read_answer(response).await,
+            AnswerBody::Ignored => {
+                let (parts, body) = response.into_parts();
+                read_beginning(body).await;
+                Ok(Answer { status, headers: parts.headers, body: Bytes::new() })
+            }
+        }
     }
 }
 
@@ -133,7 +151,8 @@ async fn read_answer(response: Response<Incoming>) -> Result<Answer, Failure> {
     Ok(Answer { status: parts.status, headers: parts.headers, body })
 }
 
-/// The first bytes of a failed answer. A short body is read to its end, so that the connection can be used again.
+/// The first bytes of an answer. A short body is read to its end, so that the connection can be used again; a longer one
+/// costs its connection.
 async fn read_beginning(mut body: Incoming) -> Bytes {
     let mut read = BytesMut::new();
     let mut seen = 0;

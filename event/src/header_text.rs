@@ -4,7 +4,8 @@
 //! reads everything as Latin-1 and garbles UTF-8); then a value that is one quoted string as a whole is unquoted; then
 //! one round of percent-decoding. Quotes inside a value stay, and so do percent signs that start no escape, because
 //! senders that do not know the rule send them. Writing: percent-encoding of what the specification lists, so every
-//! text becomes a legal header value.
+//! text becomes a legal header value. URIs are neither decoded nor encoded where a header can hold them: their escapes
+//! are part of them.
 //! Source: CloudEvents HTTP binding 1.0.2, section 3.1.3.2.
 
 use std::borrow::Cow;
@@ -14,6 +15,9 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 /// Besides control characters and everything outside ASCII.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+
+/// As [`ESCAPED`], without the percent sign.
+const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"');
 
 /// A header's bytes as text, not yet decoded.
 pub(crate) fn raw(value: &HeaderValue) -> Cow<'_, str> {
@@ -50,6 +54,19 @@ fn unquote(raw: &str) -> Option<String> {
         }
     }
     Some(text)
+}
+
+/// `raw` without the quotes around it, if it is one quoted string.
+pub(crate) fn unquoted(raw: Cow<'_, str>) -> Cow<'_, str> {
+    match unquote(&raw) {
+        Some(unquoted) => Cow::Owned(unquoted),
+        None => raw,
+    }
+}
+
+/// A URI as a header value: what a header cannot hold is escaped, and its own escapes stay as they are.
+pub(crate) fn uri(text: &str) -> HeaderValue {
+    header_value(utf8_percent_encode(text, UNSAFE).into())
 }
 
 /// `text` as a header value.

@@ -14,7 +14,7 @@ use crate::error::{EventError, excerpt};
 use crate::event::{Data, Event, SpecVersion};
 use crate::mode::{self, Mode};
 use crate::value::Value;
-use crate::{header_text, json, uri};
+use crate::{header_text, json};
 
 /// What the names of attribute headers start with.
 const PREFIX: &str = "ce-";
@@ -69,8 +69,8 @@ fn read_binary<'a>(spec_version: SpecVersion, headers: &'a HeaderMap, body: &'a 
     builder.finish(if body.is_empty() { Data::None } else { Data::Binary(Cow::Borrowed(body)) })
 }
 
-/// The decoded value. URIs are the exception: senders that do not percent-encode header values still escape inside
-/// their URIs, and then decoding `/a%20b` would break it. So a URI that is one only as it stands is taken as it stands.
+/// The decoded value. URIs are the exception: percent-escapes belong to their own syntax, where `a%2Fb` is not `a/b`, so
+/// they are taken as they stand and the record says what the sender said. The peer does the same with all values.
 fn attribute_text<'a>(
     name: &str,
     spec_version: SpecVersion,
@@ -80,16 +80,13 @@ fn attribute_text<'a>(
     if header_text::is_plain(&raw) {
         return Ok(raw);
     }
-    let decoded = match header_text::decode(&raw) {
-        Some(decoded) => decoded.into_owned(),
-        // Escapes of another encoding are legal inside a URI.
-        None if is_uri_attribute(name, spec_version) => return Ok(raw),
-        None => return Err(EventError::Escape { name: excerpt(&format!("{PREFIX}{name}")) }),
-    };
-    if is_uri_attribute(name, spec_version) && uri::check(&decoded).is_err() {
-        return Ok(raw);
+    if is_uri_attribute(name, spec_version) {
+        return Ok(header_text::unquoted(raw));
     }
-    Ok(Cow::Owned(decoded))
+    match header_text::decode(&raw) {
+        Some(decoded) => Ok(Cow::Owned(decoded.into_owned())),
+        None => Err(EventError::Escape { name: excerpt(&format!("{PREFIX}{name}")) }),
+    }
 }
 
 /// Adds the headers of binary mode, replacing headers of the same names. The body is [`Data::bytes`].
@@ -100,7 +97,7 @@ pub fn write(event: &Event<'_>, headers: &mut HeaderMap) -> Result<(), EventErro
     headers.try_reserve(8 + event.extensions.len()).map_err(|_full| limit("extensions"))?;
     put(headers, SPEC_VERSION, HeaderValue::from_static(event.spec_version.as_str()))?;
     put(headers, ID, header_text::encode(&event.id))?;
-    put(headers, SOURCE, header_text::encode(&event.source))?;
+    put(headers, SOURCE, header_text::uri(&event.source))?;
     put(headers, TYPE, header_text::encode(&event.ty))?;
     if let Some(content_type) = &event.data_content_type {
         put(headers, CONTENT_TYPE, header_text::content_type(content_type))?;
@@ -110,7 +107,7 @@ pub fn write(event: &Event<'_>, headers: &mut HeaderMap) -> Result<(), EventErro
             SpecVersion::V03 => SCHEMA_URL,
             SpecVersion::V10 => DATA_SCHEMA,
         };
-        put(headers, name, header_text::encode(schema))?;
+        put(headers, name, header_text::uri(schema))?;
     }
     if let Some(subject) = &event.subject {
         put(headers, SUBJECT, header_text::encode(subject))?;

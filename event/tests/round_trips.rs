@@ -41,10 +41,11 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![any::<String>(), "[ -~]{0,20}", "[%\"\\\\ a0-9é€\r\n]{0,12}", "\"[ -~]{0,9}\""]
 }
 
+/// URIs are ASCII. Other letters pass the peer's check too; over HTTP they come back as escapes, which a unit test shows.
 fn uri() -> impl Strategy<Value = String> {
     prop_oneof![
         Just(String::new()),
-        "/[a-zé/.~]{0,20}(\\?[a-z=&]{0,5})?(#[a-z]{0,5})?",
+        "/[a-z/.~]{0,20}(\\?[a-z=&]{0,5})?(#[a-z]{0,5})?",
         "/(%[0-9A-F]{2}|[a-z]){0,8}",
         "(http|urn):[a-z/:.]{1,10}[a-z]",
     ]

@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use millrace_runtime::throttle::Throttle;
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -24,6 +25,9 @@ use super::feed::{self, Feed};
 use crate::committer::{self, Committed};
 use crate::partition::{Partition, QUEUED_RECORDS, Shared};
 use crate::progress::Progress;
+
+/// How often lasting trouble of one kind is logged.
+const REPEAT: Duration = Duration::from_secs(30);
 
 /// What starting a partition's task needs.
 pub(crate) struct Membership {
@@ -42,11 +46,18 @@ pub(crate) struct Context {
     feeds: Mutex<Vec<Feed<Context>>>,
     /// The consumer is about to leave: partitions that still come are not read.
     leaving: AtomicBool,
+    errors: Throttle<Option<RDKafkaErrorCode>>,
 }
 
 impl Context {
     pub(crate) fn new(membership: Membership) -> Self {
-        Self { membership, consumer: OnceLock::new(), feeds: Mutex::new(Vec::new()), leaving: AtomicBool::new(false) }
+        Self {
+            membership,
+            consumer: OnceLock::new(),
+            feeds: Mutex::new(Vec::new()),
+            leaving: AtomicBool::new(false),
+            errors: Throttle::new(REPEAT),
+        }
     }
 
     /// Must be called once, before subscribing.
@@ -72,6 +83,14 @@ impl Context {
         if let Some(feed) = self.feeds().iter_mut().find(|feed| feed.is(message.topic(), message.partition())) {
             let record = feed::record(message, &feed.topic);
             feed.early.push_back(record);
+        }
+    }
+
+    /// Logs what the client complains about, each kind once in a while: it does so several times a second while a broker
+    /// is away, and on two ways.
+    pub(crate) fn report(&self, error: &KafkaError, reason: &str) {
+        if self.errors.is_news(error.rdkafka_error_code(), Instant::now()) {
+            warn!(egress = %self.membership.egress, %error, reason, "Kafka client reports an error");
         }
     }
 
@@ -221,7 +240,7 @@ fn names(partitions: &TopicPartitionList) -> String {
 
 impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
-        warn!(egress = %self.membership.egress, %error, reason, "Kafka client reports an error");
+        self.report(&error, reason);
     }
 }
 

@@ -26,6 +26,9 @@ use rustls::{ClientConfig, RootCertStore};
 use super::verify::Lenient;
 use crate::outcome::Failure;
 
+/// Bytes of a header line that is as short as headers in use are; shorter ones have a place as long as others are longer.
+const SHORTEST_HEADER: usize = 16;
+
 /// When TCP keep-alive is on and nothing says when it begins: Linux' default.
 const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(7200);
 
@@ -118,6 +121,8 @@ fn pool(settings: &HttpClientSettings) -> legacy::Builder {
         .pool_idle_timeout(settings.keep_alive_timeout)
         .pool_max_idle_per_host(if settings.keep_alive { settings.max_pool_size } else { 0 })
         .http2_only(settings.http2 && !settings.use_alpn)
+        // The peer bounds their bytes only; hyper's own limit of 100 would fail answers that it takes.
+        .http1_max_headers(settings.max_header_size / SHORTEST_HEADER)
         // The smallest that hyper allows; the header limit of the properties lies above it.
         .http1_max_buf_size((settings.max_header_size + settings.max_initial_line_length).max(8192));
     builder

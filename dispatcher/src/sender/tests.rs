@@ -76,11 +76,20 @@ async fn answer_once(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin), a
 }
 
 async fn attempt(url: String, properties: &str, bundle: Option<&str>) -> Result<Answer, Failure> {
+    attempt_for(AnswerBody::Wanted, url, properties, bundle).await
+}
+
+async fn attempt_for(
+    answer: AnswerBody,
+    url: String,
+    properties: &str,
+    bundle: Option<&str>,
+) -> Result<Answer, Failure> {
     let target: Uri = url.parse().unwrap();
     let settings = http_client::http_client(&grammar::parse(properties.as_bytes()).unwrap()).unwrap();
     let roots = TrustedRoots { bundles: bundle.into_iter().map(str::to_owned).collect() };
     let sender = Sender::new(&target, &settings, &roots).unwrap();
-    sender.attempt(Outgoing { target, headers: HeaderMap::new(), body: Bytes::new() }, TIMEOUT).await
+    sender.attempt(Outgoing { target, headers: HeaderMap::new(), body: Bytes::new(), answer }, TIMEOUT).await
 }
 
 #[track_caller]
@@ -140,6 +149,21 @@ async fn an_answer_longer_than_the_bound_fails_and_is_not_read_on() {
     let server = Server::plain(answer).await;
     let failure = attempt(format!("http://127.0.0.1:{}/", server.port), "", None).await.unwrap_err();
     assert!(matches!(failure, Failure::AnswerTooLarge { .. }), "{failure}");
+    let url = format!("http://127.0.0.1:{}/", server.port);
+    let ignored = attempt_for(AnswerBody::Ignored, url, "", None).await.unwrap();
+    assert_eq!((ignored.status, ignored.body.len()), (StatusCode::OK, 0), "nobody wanted to know");
+}
+
+#[tokio::test]
+async fn an_answer_may_have_many_short_headers() {
+    let mut answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n".to_owned();
+    for number in 0..300 {
+        answer.push_str(&format!("x-{number}: some value\r\n"));
+    }
+    answer.push_str("\r\n");
+    let server = Server::plain(answer).await;
+    let answer = attempt(format!("http://127.0.0.1:{}/", server.port), "", None).await.unwrap();
+    assert_eq!(answer.headers.len(), 301);
 }
 
 #[tokio::test]
