@@ -43,6 +43,21 @@ impl Env for std::collections::BTreeMap<String, String> {
     }
 }
 
+/// A variable that a process cannot start without, for its help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Required {
+    /// The variable.
+    pub name: &'static str,
+    /// What it is for.
+    pub meaning: &'static str,
+    /// A value that works where the peer's manifests mount their files.
+    pub example: &'static str,
+}
+
+const fn required(name: &'static str, meaning: &'static str, example: &'static str) -> Required {
+    Required { name, meaning, example }
+}
+
 /// A variable that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {problem}")]

@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use millrace_config::contract::Contract;
-use millrace_config::contract::file::{ContractFile, Reading};
-use millrace_config::env::{DispatcherEnv, LogEnv, ProcessEnv};
+use millrace_config::contract::file::{ContractFile, ContractFileError, Reading};
+use millrace_config::env::{DispatcherEnv, ProcessEnv};
 use millrace_config::observability::Observability;
 use millrace_config::watch::{self, Watch, WatchSettings};
 use millrace_runtime::admin::{self, Admin};
+use millrace_runtime::build_info;
 use millrace_runtime::drain::{Drain, Signals};
 use millrace_runtime::health::Readiness;
 use millrace_runtime::metrics::Metrics;
-use millrace_runtime::startup::{self, Problems, with_causes};
-use millrace_runtime::{build_info, logging};
+use millrace_runtime::startup::{self, Problems, Usage, with_causes};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::{error, info, warn};
@@ -29,6 +29,13 @@ use crate::reconcile::Egresses;
 use crate::settings::Settings;
 
 const PROCESS: &str = "millrace-dispatcher";
+
+/// What the separate binary says of itself.
+pub const USAGE: Usage = Usage {
+    process: PROCESS,
+    about: "Delivers the events of Kafka topics to HTTP subscribers.",
+    required: DispatcherEnv::REQUIRED,
+};
 
 /// How long threads of the runtime may take to end.
 const LAST_THREADS: Duration = Duration::from_millis(500);
@@ -42,14 +49,13 @@ pub fn main() -> ExitCode {
 
 fn start() -> Result<(), Problems> {
     let env = ProcessEnv;
-    logging::init(&LogEnv::read(&env)?, PROCESS);
+    startup::logging(&env, PROCESS);
     info!(version = build_info::version(), profile = build_info::profile(), "Starting Dispatcher");
-    let env = DispatcherEnv::read(&env).map_err(|errors| {
-        let mut problems = Problems::new();
-        errors.0.iter().for_each(|error| problems.add(error));
-        problems
-    })?;
-    let settings = Settings::read(&env)?;
+    let (env, errors) = DispatcherEnv::read_anyway(&env);
+    let mut problems = Problems::new();
+    problems.add_all(errors);
+    let settings = Settings::read(&env, &mut problems);
+    let (Some(settings), true) = (settings, problems.is_empty()) else { return Err(problems) };
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
@@ -76,6 +82,7 @@ impl Process {
         let mut signals = Signals::register()?;
         let drain = Drain::new(env.admin.drain);
         let metrics = Metrics::new();
+        metrics.build_info()?;
         let families = DispatcherMetrics::register(&metrics, !env.metrics.disable_event_type)?;
         let egresses = Egresses::new(families, drain.clone());
         let readiness = Readiness::new();
@@ -107,7 +114,7 @@ impl Process {
             }
             Reading::Empty if self.contract.is_none() => self.contract = Some(Contract::default()),
             Reading::Bad(bad) => {
-                error!(error = %with_causes(&bad), "Contract not usable; the last one stays in force");
+                say_bad(&bad, self.contract.is_some());
                 return self.apply_if(settings_changed);
             }
             Reading::Empty | Reading::Unchanged => return self.apply_if(settings_changed),
@@ -158,6 +165,15 @@ impl Process {
         self.egresses.stop(deadline).await;
         drain.finish().await;
         info!("Dispatcher stopped");
+    }
+}
+
+/// A file that is not there yet is how every installation begins.
+fn say_bad(bad: &ContractFileError, has_contract: bool) {
+    if bad.is_missing() && !has_contract {
+        warn!(error = %with_causes(bad), "No contract yet");
+    } else {
+        error!(error = %with_causes(bad), "Contract not usable; the last one stays in force");
     }
 }
 

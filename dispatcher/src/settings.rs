@@ -2,13 +2,12 @@
 //!
 //! Source: dispatcher spec 9; design section 3 (the file names and keys are the peer's).
 
-use std::path::Path;
 use std::time::Duration;
 
 use millrace_config::env::DispatcherEnv;
+use millrace_config::properties::http_client;
 use millrace_config::properties::kafka::{self, ProducerSettings};
-use millrace_config::properties::{Properties, http_client};
-use millrace_runtime::startup::{Problems, with_causes};
+use millrace_runtime::startup::Problems;
 use tracing::warn;
 
 use crate::pipeline::PipelineSettings;
@@ -24,42 +23,35 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads all files. A missing file counts as empty, as with the peer.
-    ///
-    /// # Errors
-    ///
-    /// Every problem of every file, each naming file and key.
-    pub(crate) fn read(env: &DispatcherEnv) -> Result<Self, Problems> {
-        let settings = Self::parse(env)?;
+    /// Reads all files. A missing file counts as empty, as with the peer. `None` when one cannot be used: `problems`
+    /// then names every file and key.
+    pub(crate) fn read(env: &DispatcherEnv, problems: &mut Problems) -> Option<Self> {
+        let settings = Self::parse(env, problems)?;
         settings.warn(env);
-        Ok(settings)
-    }
-
-    fn parse(env: &DispatcherEnv) -> Result<Self, Problems> {
-        let mut problems = Problems::new();
-        let producer = section(&env.producer_config, &mut problems, kafka::producer);
-        let consumer = section(&env.consumer_config, &mut problems, kafka::consumer);
-        let client = section(&env.http_client_config, &mut problems, http_client::http_client);
-        match (producer, consumer, client) {
-            (Some(producer), Some(consumer), Some(client)) if problems.is_empty() => {
-                Ok(Self { producer, pipeline: PipelineSettings { consumer, client } })
-            }
-            _ => Err(problems),
-        }
+        Some(settings)
     }
 
     /// As [`Settings::read`], but `None` when nothing differs from `current`.
     ///
     /// # Errors
     ///
-    /// As [`Settings::read`].
+    /// Every problem of every file.
     pub(crate) fn read_changed(env: &DispatcherEnv, current: &Self) -> Result<Option<Self>, Problems> {
-        let next = Self::parse(env)?;
+        let mut problems = Problems::new();
+        let Some(next) = Self::parse(env, &mut problems) else { return Err(problems) };
         if next == *current {
             return Ok(None);
         }
         next.warn(env);
         Ok(Some(next))
+    }
+
+    fn parse(env: &DispatcherEnv, problems: &mut Problems) -> Option<Self> {
+        let producer = problems.properties(&env.producer_config, kafka::producer);
+        let consumer = problems.properties(&env.consumer_config, kafka::consumer);
+        let client = problems.properties(&env.http_client_config, http_client::http_client);
+        let ((_, producer), (_, consumer), (_, client)) = (producer?, consumer?, client?);
+        Some(Self { producer, pipeline: PipelineSettings { consumer, client } })
     }
 
     /// At most one commit in this time.
@@ -81,27 +73,6 @@ impl Settings {
             for warning in warnings {
                 warn!(file = %file.display(), key = %warning.key, reason = %warning.reason, "Property not used as given");
             }
-        }
-    }
-}
-
-fn section<T, E: std::fmt::Display>(
-    path: &Path,
-    problems: &mut Problems,
-    parse: impl FnOnce(&Properties) -> Result<T, E>,
-) -> Option<T> {
-    let properties = match Properties::read(path) {
-        Ok(properties) => properties,
-        Err(error) => {
-            problems.add(with_causes(&error));
-            return None;
-        }
-    };
-    match parse(&properties) {
-        Ok(settings) => Some(settings),
-        Err(error) => {
-            problems.add(format!("{}: {error}", path.display()));
-            None
         }
     }
 }

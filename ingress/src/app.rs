@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use millrace_config::env::{Env, LogEnv, ProcessEnv};
+use millrace_config::env::{Env, IngressEnv, ProcessEnv};
 use millrace_config::snapshot::Snapshot;
 use millrace_runtime::admin::{self, Admin};
+use millrace_runtime::build_info;
 use millrace_runtime::drain::{Drain, Signals};
 use millrace_runtime::health::Readiness;
 use millrace_runtime::metrics::Metrics;
-use millrace_runtime::startup::{self, Problems, with_causes};
-use millrace_runtime::{build_info, logging};
+use millrace_runtime::startup::{self, Problems, Usage, with_causes};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,6 +30,15 @@ use crate::settings::Settings;
 
 const PROCESS: &str = "millrace-ingress";
 
+/// What the separate binary says of itself.
+pub const USAGE: Usage = Usage {
+    process: PROCESS,
+    about: "Takes CloudEvents over HTTP and answers 202 once Kafka has stored them.",
+    required: IngressEnv::REQUIRED,
+};
+
+/// How long threads of the runtime may take to end.
+const LAST_THREADS: Duration = Duration::from_millis(500);
 /// Of the time for draining, what is kept for flushing producers: one part in four.
 const FLUSH_SHARE: u32 = 4;
 
@@ -38,7 +48,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(env: &dyn Env) -> Result<(), Problems> {
-    logging::init(&LogEnv::read(env)?, PROCESS);
+    startup::logging(env, PROCESS);
     info!(version = build_info::version(), profile = build_info::profile(), "Starting Receiver");
     let settings = Settings::read(env)?;
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -55,7 +65,8 @@ fn run(env: &dyn Env) -> Result<(), Problems> {
         running.drain().await;
         Ok(())
     });
-    runtime.shutdown_background();
+    // Waiting for the runtime's threads, for a moment, keeps them from ending while the process does.
+    runtime.shutdown_timeout(LAST_THREADS);
     outcome
 }
 
@@ -90,6 +101,7 @@ pub async fn start(settings: Settings) -> Result<Running, Problems> {
 
     let (drain, readiness, metrics) = (Drain::new(settings.env.admin.drain), Readiness::new(), Metrics::new());
     let ingress_metrics = IngressMetrics::register(&metrics, !settings.env.metrics.disable_event_type)?;
+    metrics.build_info()?;
     let outputs = Outputs {
         routes: Routes::default(),
         report: Snapshot::default(),

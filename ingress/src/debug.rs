@@ -6,6 +6,8 @@ use millrace_config::contract::{ContentMode, Resource};
 use millrace_config::snapshot::Snapshot;
 use serde::Serialize;
 
+use crate::producer::contact::Contact;
+
 /// The contract in force, as far as ingress is concerned.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -35,6 +37,10 @@ pub(crate) struct TargetReport {
     pub(crate) content_mode: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bootstrap_servers: Option<String>,
+    /// Whether the brokers are there: `not reached yet`, `reached`, `reported down` or `away, events are refused`. As it
+    /// is when the page is asked for; absent for entries that accept nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) brokers: Option<Contact>,
     /// Whether events need a token.
     pub(crate) guarded: bool,
 }

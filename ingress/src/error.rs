@@ -76,6 +76,7 @@ impl Rejection {
                 ProduceError::Event(_) => (StatusCode::BAD_REQUEST, None),
                 ProduceError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
                 ProduceError::QueueFull { .. }
+                | ProduceError::NoBroker { .. }
                 | ProduceError::TimedOut { .. }
                 | ProduceError::UnknownTopic { .. }
                 | ProduceError::NotAllowed { .. }
@@ -181,6 +182,7 @@ mod tests {
         check(produce(ProduceError::Event(EventError::NotAnEvent)), 400, None);
         for error in [
             ProduceError::QueueFull { topic: topic() },
+            ProduceError::NoBroker { topic: topic() },
             ProduceError::TimedOut { topic: topic() },
             ProduceError::UnknownTopic { topic: topic() },
             ProduceError::NotAllowed { topic: topic() },

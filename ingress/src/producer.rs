@@ -1,7 +1,12 @@
 //! Hands records to Kafka and waits for its answer. The only part of ingress that knows the Kafka client.
 //!
 //! `ThreadedProducer` with our own context: `FutureProducer` sleeps in steps of 100 ms when its queue is full, here a
-//! full queue is an answer. Source: spec ingress 2, design section 5.
+//! full queue is an answer.
+//!
+//! While no broker can be reached, events are not held for as long as a record may wait. Until anything got through, or
+//! after all brokers were reported down, an event is answered after `max.block.ms` at most, as with the peer; once brokers
+//! stayed away for some seconds, further events are refused at once (`contact`, `recovery`). Records that are in the queue
+//! stay there for their `delivery.timeout.ms` in any case. Source: spec ingress 2, design section 5.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,14 +25,18 @@ use rdkafka::types::RDKafkaErrorCode;
 use tracing::{info, warn};
 
 pub(crate) mod admission;
+pub(crate) mod contact;
 mod delivery;
 mod headers;
 pub(crate) mod pool;
+mod recovery;
 
 use admission::{Admission, Budget, Limits, Share};
+use contact::{Contact, State};
 pub(crate) use delivery::Delivered;
 use delivery::{Context, NoAnswer, Receipt, Slot};
 use headers::HeaderList;
+use recovery::Recovery;
 
 /// Bytes under way when the properties do not say: the peer's default `buffer.memory`.
 const DEFAULT_QUEUE_BYTES: usize = 32 * 1024 * 1024;
@@ -50,6 +59,8 @@ pub(crate) enum ProduceError {
     TooLarge { topic: String },
     #[error("too many events for topic {topic} wait for Kafka")]
     QueueFull { topic: String },
+    #[error("no Kafka broker for topic {topic} can be reached")]
+    NoBroker { topic: String },
     #[error("Kafka did not acknowledge the record for topic {topic} in time")]
     TimedOut { topic: String },
     #[error("topic {topic} does not exist")]
@@ -73,13 +84,17 @@ impl ProduceError {
 }
 
 /// The client, before anybody uses it.
-struct Client(ThreadedProducer<Context>);
+struct Client(Arc<ThreadedProducer<Context>>);
 
 /// A Kafka producer with its bounds. Flushed and closed on a thread of its own when the last target drops it.
 pub(crate) struct Producer {
     // Absent only while being dropped.
     client: Option<Client>,
+    contact: Contact,
     budget: Arc<Budget>,
+    recovery: Recovery,
+    /// How long a request may wait for its record while brokers are not known to be there: `max.block.ms`.
+    patience: Duration,
     /// How long a request may wait for its record.
     deadline: Duration,
     drain: Drain,
@@ -104,7 +119,11 @@ impl Client {
             config.set(key, value);
         }
         let context = Context::new(bootstrap_servers);
-        config.create_with_context(context).map(Self).map_err(failed)
+        config.create_with_context(context).map(|client| Self(Arc::new(client))).map_err(failed)
+    }
+
+    fn contact(&self) -> &Contact {
+        &self.0.client().context().contact
     }
 }
 
@@ -116,7 +135,15 @@ impl Producer {
             bytes: kbytes.map_or(DEFAULT_QUEUE_BYTES, |kbytes| kbytes.saturating_mul(1024)),
         };
         let deadline = settings.deadline.unwrap_or(settings.max_block + settings.delivery_timeout);
-        Self { client: Some(client), budget: Budget::new(limits), deadline, drain }
+        let contact = client.contact().clone();
+        let patience = settings.max_block.min(deadline);
+        let (budget, recovery) = (Budget::new(limits), Recovery::default());
+        Self { client: Some(client), contact, budget, recovery, patience, deadline, drain }
+    }
+
+    /// Whether the brokers are there, as far as is known.
+    pub(crate) fn contact(&self) -> &Contact {
+        &self.contact
     }
 
     /// A new target's share of this producer's bounds.
@@ -128,15 +155,37 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// When Kafka does not confirm the record within the producer's deadline; after `TimedOut` it may still be stored.
+    /// When no broker is there, or when Kafka does not confirm the record in time; after `TimedOut` it may still be
+    /// stored.
     pub(crate) async fn send(&self, outgoing: &Outgoing<'_>, admission: Admission) -> Result<Delivered, ProduceError> {
-        let receipt = self.enqueue(outgoing, admission)?;
         let topic = outgoing.topic;
-        match receipt.wait(self.deadline).await {
+        self.expect_brokers(topic)?;
+        let receipt = self.enqueue(outgoing, admission)?;
+        match self.answer(receipt).await {
             Ok(Ok(delivered)) => Ok(delivered),
             Ok(Err(error)) => Err(meaning(error, topic)),
             Err(NoAnswer::TimedOut) => Err(ProduceError::TimedOut { topic: topic.to_owned() }),
             Err(NoAnswer::Dropped) => Err(ProduceError::Closed { topic: topic.to_owned() }),
+        }
+    }
+
+    /// Errs while events are refused. Costs one atomic load as long as all is well.
+    fn expect_brokers(&self, topic: &str) -> Result<(), ProduceError> {
+        let state = self.contact.state();
+        match (state, &self.client) {
+            (State::Doubtful | State::Away, Some(Client(client))) => self.recovery.begin(client, topic),
+            (State::Doubtful | State::Away, None) | (State::Unproven | State::Reached, _) => {}
+        }
+        if state == State::Away { Err(ProduceError::NoBroker { topic: topic.to_owned() }) } else { Ok(()) }
+    }
+
+    /// Waits for Kafka's answer: the whole time only if brokers are known to be there when `max.block.ms` is over.
+    async fn answer(&self, mut receipt: Receipt) -> Result<Result<Delivered, KafkaError>, NoAnswer> {
+        match receipt.wait(self.patience).await {
+            Err(NoAnswer::TimedOut) if self.contact.state() == State::Reached => {
+                receipt.wait(self.deadline - self.patience).await
+            }
+            answer => answer,
         }
     }
 
@@ -175,6 +224,7 @@ impl std::fmt::Debug for Producer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Producer")
             .field("budget", &self.budget)
+            .field("contact", &self.contact)
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }

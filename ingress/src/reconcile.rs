@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use millrace_config::contract::Contract;
-use millrace_config::contract::file::{ContractFile, Reading};
+use millrace_config::contract::file::{ContractFile, ContractFileError, Reading};
 use millrace_config::properties::http_server::HttpServerSettings;
 use millrace_config::properties::{self, Properties, Warning};
 use millrace_config::snapshot::Snapshot;
@@ -190,8 +190,19 @@ impl Worker {
                 true
             }
             Reading::Empty | Reading::Unchanged => false,
+            // The usual start of a new installation: the control plane writes it when the first channel comes.
+            Reading::Bad(problem) if problem.is_missing() && self.contract.is_none() => {
+                warn!("No contract yet: {} does not exist", self.contract_file.path().display());
+                false
+            }
             Reading::Bad(problem) => {
-                error!(error = with_causes(&problem), "Contract refused, the previous one stays in force");
+                let instead = if self.contract.is_some() { "the previous one stays in force" } else { "there is none" };
+                let reason = with_causes(&problem);
+                // The peer's levels: a file that is not there may come back, one that is wrong must be written anew.
+                match problem {
+                    ContractFileError::Read { .. } => warn!(error = reason, "Contract not read, {instead}"),
+                    ContractFileError::Parse { .. } => error!(error = reason, "Contract refused, {instead}"),
+                }
                 self.outputs.metrics.contract_failures.inc();
                 false
             }

@@ -36,7 +36,9 @@ use crate::handler::{self, Ingress, RequestLimits};
 const BACKLOG: u32 = 1024;
 /// Heads up to this size are read whatever the limits, so that the answer says which limit it was.
 const HEAD_BYTES: usize = 64 * 1024;
-/// hyper's own bound on the number of headers, which costs nothing; larger ones are set when larger heads are allowed.
+/// Bytes of a header line that is as short as headers in use are.
+const SHORTEST_HEADER: usize = 16;
+/// hyper's own bound on the number of headers.
 const DEFAULT_HEADERS: usize = 100;
 /// What HTTP/2 adds to each header's size in its own count.
 const HTTP2_HEADER_OVERHEAD: usize = 32;
@@ -239,10 +241,8 @@ fn builder(settings: &HttpServerSettings, connections: &TaskTracker) -> auto::Bu
     // No timer and so no header timeout of hyper's: it would also close idle connections. `registry` has ours.
     http1.auto_date_header(false).header_read_timeout(None);
     http1.max_buf_size(HEAD_BYTES.max(largest_head.saturating_mul(2)));
-    let headers = settings.max_header_size / 64;
-    if headers > DEFAULT_HEADERS * 2 {
-        http1.max_headers(headers);
-    }
+    // The peer bounds the bytes of headers and not their number; hyper needs a number.
+    http1.max_headers((settings.max_header_size / SHORTEST_HEADER).max(DEFAULT_HEADERS));
     let mut http2 = builder.http2();
     http2.auto_date_header(false).max_concurrent_streams(HTTP2_STREAMS);
     let list = largest_head.saturating_add(HTTP2_HEADER_OVERHEAD * DEFAULT_HEADERS);

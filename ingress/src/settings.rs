@@ -2,13 +2,13 @@
 //!
 //! Reading reports every problem of every source at once. Nothing is opened or started here.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use millrace_config::env::{Env, IngressEnv};
 use millrace_config::observability::Observability;
 use millrace_config::properties::http_server::{self, HttpServerSettings};
 use millrace_config::properties::kafka::{self, ProducerSettings};
-use millrace_config::properties::{Properties, PropertyErrors, Warning};
+use millrace_config::properties::{Properties, Warning};
 use millrace_runtime::admin;
 use millrace_runtime::startup::Problems;
 
@@ -31,16 +31,15 @@ impl Settings {
     ///
     /// Every problem found, each naming its variable, file or key.
     pub fn read(env: &dyn Env) -> Result<Self, Problems> {
-        let env = IngressEnv::read(env).map_err(|errors| {
-            let mut problems = Problems::new();
-            errors.0.iter().for_each(|error| problems.add(error));
-            problems
-        })?;
+        let (env, errors) = IngressEnv::read_anyway(env);
         let mut problems = Problems::new();
-        let producer = properties(&mut problems, &env.producer_config, kafka::producer);
-        let http_server = properties(&mut problems, &env.http_server_config, http_server::http_server);
+        problems.add_all(errors);
+        let producer = problems.properties(&env.producer_config, kafka::producer);
+        let http_server = problems.properties(&env.http_server_config, http_server::http_server);
         let observability = problems.check(Observability::read(&env.observability));
-        let (Some(producer), Some(http_server), Some(observability)) = (producer, http_server, observability) else {
+        let (Some(producer), Some(http_server), Some(observability), true) =
+            (producer, http_server, observability, problems.is_empty())
+        else {
             return Err(problems);
         };
         let warnings = [
@@ -54,23 +53,6 @@ impl Settings {
             .collect();
         let admin = admin::listeners(&env.admin, &env.metrics, &observability.metrics);
         Ok(Self { env, producer, http_server, admin, warnings })
-    }
-}
-
-fn properties<S>(
-    problems: &mut Problems,
-    path: &Path,
-    settings: impl Fn(&Properties) -> Result<S, PropertyErrors>,
-) -> Option<(Properties, S)> {
-    let properties = problems.check(Properties::read(path))?;
-    match settings(&properties) {
-        Ok(settings) => Some((properties, settings)),
-        Err(errors) => {
-            for error in errors.0 {
-                problems.add(format!("{}: {error}", path.display()));
-            }
-            None
-        }
     }
 }
 

@@ -13,3 +13,4 @@ pub mod health;
 pub mod logging;
 pub mod metrics;
 pub mod startup;
+pub mod throttle;

@@ -9,6 +9,8 @@ use prometheus::{Gauge, IntCounter, IntGauge, Opts, Registry, TextEncoder};
 pub mod family;
 pub mod latency;
 
+use crate::build_info;
+
 pub use family::{Family, Instrument, Series};
 pub use latency::Latency;
 
@@ -17,6 +19,11 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What a label says once its own values have become too many.
 pub const OTHER: &str = "other";
+
+const BUILD_INFO: &str = "millrace_build_info";
+
+/// The commit of a build that was not told it.
+const UNKNOWN: &str = "unknown";
 
 /// Upper bounds in milliseconds: the peer's (50, 100, 500, 1000, 5000, 10000), and ours between and below them, because
 /// an event usually takes less than the peer's first bucket.
@@ -89,6 +96,25 @@ impl Metrics {
         self.made(name, Gauge::with_opts(Opts::new(name, help)))
     }
 
+    /// `millrace_build_info`, always 1: its labels say which build is running.
+    ///
+    /// # Errors
+    ///
+    /// When it is there already.
+    pub fn build_info(&self) -> Result<(), MetricsError> {
+        let labels = [
+            ("version", build_info::version()),
+            ("profile", build_info::profile()),
+            ("commit", build_info::commit().unwrap_or(UNKNOWN)),
+        ];
+        let opts =
+            labels.into_iter().fold(Opts::new(BUILD_INFO, "The build that is running."), |opts, (name, value)| {
+                opts.const_label(name, value)
+            });
+        self.made(BUILD_INFO, IntGauge::with_opts(opts))?.set(1);
+        Ok(())
+    }
+
     /// A family of instruments that share a name and differ by owner and by the labels named here.
     ///
     /// # Errors
@@ -116,7 +142,7 @@ impl Metrics {
                 text.truncate(before);
             }
         }
-        text
+        with_decimal_bounds(&text)
     }
 
     fn made<C: Collector + Clone + 'static>(
@@ -128,6 +154,25 @@ impl Metrics {
         self.register(name, collector.clone())?;
         Ok(collector)
     }
+}
+
+/// Bucket bounds as the peer writes them, `le="50.0"` and not `le="50"`: dashboards select them as text.
+fn with_decimal_bounds(text: &str) -> String {
+    let mut decimal = String::with_capacity(text.len() + text.len() / 32);
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("le=\"") {
+        let (bound, after) = after.split_once('"').unwrap_or((after, ""));
+        let is_label = before.ends_with(['{', ',']);
+        let point = if is_label && bound.bytes().all(|byte| byte.is_ascii_digit()) { ".0" } else { "" };
+        decimal.push_str(before);
+        decimal.push_str("le=\"");
+        decimal.push_str(bound);
+        decimal.push_str(point);
+        decimal.push('"');
+        rest = after;
+    }
+    decimal.push_str(rest);
+    decimal
 }
 
 #[cfg(test)]

@@ -1,15 +1,22 @@
 //! The frame around a process: start-up problems are collected and reported all at once, then the process leaves with
 //! exit code 1.
 //!
-//! Exit codes: 0 after a clean drain, 1 when the process could not start.
+//! Exit codes: 0 after a clean drain, 1 when the process could not start, 2 when it was given arguments.
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use millrace_config::env::{Env, LogEnv};
+use millrace_config::properties::{Properties, PropertyErrors};
 use tracing::error;
 
 use crate::logging;
+
+mod arguments;
+
+pub use arguments::{Usage, arguments};
 
 /// How long the last log lines may take to reach a slow standard output.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
@@ -45,6 +52,33 @@ impl Problems {
             Ok(value) => Some(value),
             Err(error) => {
                 self.0.push(with_causes(&error));
+                None
+            }
+        }
+    }
+
+    /// Adds every problem of a list, such as the variables of `EnvErrors`.
+    pub fn add_all(&mut self, problems: impl IntoIterator<Item = impl fmt::Display>) {
+        self.0.extend(problems.into_iter().map(|problem| problem.to_string()));
+    }
+
+    /// Reads a properties file and makes settings of it, or notes every problem with the file's name and goes on to look
+    /// for the next one. `None` when there was a problem. Blocks.
+    ///
+    /// An empty path stands for a variable that is not set, which is a problem already: nothing is read or added.
+    pub fn properties<S>(
+        &mut self,
+        path: &Path,
+        settings: impl FnOnce(&Properties) -> Result<S, PropertyErrors>,
+    ) -> Option<(Properties, S)> {
+        if path.as_os_str().is_empty() {
+            return None;
+        }
+        let properties = self.check(Properties::read(path))?;
+        match settings(&properties) {
+            Ok(settings) => Some((properties, settings)),
+            Err(errors) => {
+                self.add_all(errors.0.iter().map(|error| format!("{}: {error}", path.display())));
                 None
             }
         }
@@ -90,6 +124,12 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Starts logging before anything else, whatever the variables for it say. One that cannot be used counts as absent and
+/// is no problem here: the process's own environment reads it again and reports it together with all others.
+pub fn logging(env: &dyn Env, process: &'static str) {
+    logging::init(&LogEnv::read_anyway(env), process);
+}
+
 /// Runs a process to its end. Problems go to standard error for the person and to the log for the cluster.
 pub fn run(process: &'static str, body: impl FnOnce() -> Result<(), Problems>) -> ExitCode {
     let outcome = body();
@@ -108,6 +148,8 @@ pub fn run(process: &'static str, body: impl FnOnce() -> Result<(), Problems>) -
 
 #[cfg(test)]
 mod tests {
+    use millrace_config::properties::kafka;
+
     use super::*;
 
     #[test]
@@ -118,6 +160,26 @@ mod tests {
         assert_eq!(problems.check("x".parse::<u16>()), None);
         problems.add("INGRESS_PORT is not set");
         assert_eq!(problems.to_string(), "  - invalid digit found in string\n  - INGRESS_PORT is not set\n");
+    }
+
+    #[test]
+    fn each_bad_property_is_a_problem_of_its_own_with_the_files_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("producer.properties");
+        std::fs::write(&path, "acks=some\nlinger.ms=soon\n").unwrap();
+        let mut problems = Problems::new();
+        assert!(problems.properties(&path, kafka::producer).is_none());
+        let found: Vec<_> = problems.iter().collect();
+        assert!(
+            matches!(found[..], [acks, linger] if acks.contains("acks") && linger.contains("linger.ms")),
+            "{found:?}"
+        );
+        assert!(found.iter().all(|problem| problem.starts_with(&path.display().to_string())), "{found:?}");
+        assert!(problems.properties(Path::new(""), kafka::producer).is_none());
+        assert_eq!(problems.iter().count(), 2);
+        std::fs::write(&path, "acks=all\n").unwrap();
+        let (properties, settings) = Problems::new().properties(&path, kafka::producer).unwrap();
+        assert_eq!((properties.get("acks"), settings.queue_max), (Some("all"), 100_000));
     }
 
     #[test]

@@ -56,10 +56,25 @@ pub enum ContractFileError {
     },
 }
 
+impl ContractFileError {
+    /// Whether there is no such file, as before the control plane has written the first one.
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::Read { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Parse { .. } => false,
+        }
+    }
+}
+
 impl ContractFile {
     /// Nothing is read yet.
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), generation: None, complaint: None }
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Reads the file and says whether it holds something new.
@@ -141,9 +156,20 @@ mod tests {
     }
 
     #[test]
+    fn only_a_file_that_is_not_there_is_missing() {
+        let mut folder = folder();
+        fs::create_dir(&folder.path).unwrap();
+        assert!(matches!(folder.file.read(), Reading::Bad(error) if !error.is_missing()));
+        fs::remove_dir(&folder.path).unwrap();
+        fs::write(&folder.path, "{").unwrap();
+        assert!(matches!(folder.file.read(), Reading::Bad(error) if !error.is_missing()));
+    }
+
+    #[test]
     fn trouble_is_reported_once_and_never_counts_as_seen() {
         let mut folder = folder();
-        assert!(matches!(folder.file.read(), Reading::Bad(ContractFileError::Read { .. })));
+        let Reading::Bad(missing) = folder.file.read() else { panic!("there is no file yet") };
+        assert!(missing.is_missing());
         assert!(matches!(folder.file.read(), Reading::Unchanged));
         folder.check(r#"{"generation":"#, "bad");
         folder.check(r#"{"generation":"#, "unchanged");

@@ -1,13 +1,13 @@
 //! Variables of the dispatcher.
 //!
-//! `EGRESSES_INITIAL_CAPACITY`, `INSTANCE_ID` and `CONFIG_FEATURES_PATH` are set by the peer's manifests; they change
-//! nothing that can be seen from outside and are not read.
+//! `INSTANCE_ID` and `CONFIG_FEATURES_PATH` are set by the peer's manifests; they change nothing that can be seen from
+//! outside and are not read. `EGRESSES_INITIAL_CAPACITY` is only checked, as the peer does not start without it.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::reading::Reading;
-use super::{AdminEnv, Env, EnvErrors, LogEnv, MetricsEnv, ServiceEnv, shared};
+use super::{AdminEnv, Env, EnvError, EnvErrors, LogEnv, MetricsEnv, Required, ServiceEnv, required, shared};
 
 /// The environment of a dispatcher process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct DispatcherEnv {
     pub observability: PathBuf,
     /// `SERVICE_NAMESPACE`, required: where the system's own Secrets are.
     pub system_namespace: String,
-    /// `WAIT_STARTUP_SECONDS`; 8 s when absent.
+    /// `WAIT_STARTUP_SECONDS`, required.
     pub wait_startup: Duration,
     /// Who this is.
     pub service: ServiceEnv,
@@ -37,12 +37,51 @@ pub struct DispatcherEnv {
 }
 
 impl DispatcherEnv {
+    /// What must be set.
+    pub const REQUIRED: &'static [Required] = &[
+        required("EGRESSES_INITIAL_CAPACITY", "a number above 0, which changes nothing here", "20"),
+        required(
+            "PRODUCER_CONFIG_FILE_PATH",
+            "file: Kafka producer properties, for replies",
+            "/etc/config/config-kafka-channel-producer.properties",
+        ),
+        required(
+            "CONSUMER_CONFIG_FILE_PATH",
+            "file: Kafka consumer properties",
+            "/etc/config/config-kafka-channel-consumer.properties",
+        ),
+        required(
+            "WEBCLIENT_CONFIG_FILE_PATH",
+            "file: HTTP client properties",
+            "/etc/config/config-kafka-channel-webclient.properties",
+        ),
+        required(
+            "DATA_PLANE_CONFIG_FILE_PATH",
+            "file: the contract, which says what to deliver",
+            "/etc/contract-resources/data",
+        ),
+        required("CONFIG_OBSERVABILITY_PATH", "directory: metrics and tracing", "/etc/observability"),
+        required("SERVICE_NAMESPACE", "namespace of the system's own Secrets", "knative-eventing"),
+        required("WAIT_STARTUP_SECONDS", "seconds: how long start-up may take", "8"),
+    ];
+
     /// Reads the variables.
     ///
     /// # Errors
     /// Every variable that is missing or cannot be used.
     pub fn read(env: &dyn Env) -> Result<Self, EnvErrors> {
+        let (found, errors) = Self::read_anyway(env);
+        if errors.is_empty() { Ok(found) } else { Err(EnvErrors(errors)) }
+    }
+
+    /// As [`Self::read`], for who goes on to look for problems elsewhere: also gives what could be read. In place of a
+    /// variable with a problem stands an empty value or the default.
+    pub fn read_anyway(env: &dyn Env) -> (Self, Vec<EnvError>) {
         let mut reading = Reading::new(env);
+        if reading.optional("EGRESSES_INITIAL_CAPACITY").is_some_and(|text| text.trim() == "0") {
+            reading.error("EGRESSES_INITIAL_CAPACITY", "must be above 0");
+        }
+        reading.required_number::<u32>("EGRESSES_INITIAL_CAPACITY");
         let result = Self {
             producer_config: reading.required_path("PRODUCER_CONFIG_FILE_PATH"),
             consumer_config: reading.required_path("CONSUMER_CONFIG_FILE_PATH"),
@@ -56,6 +95,6 @@ impl DispatcherEnv {
             log: shared::log(&mut reading),
             admin: shared::admin(&mut reading),
         };
-        reading.finish(result)
+        reading.finish_anyway(result)
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::reading::Reading;
-use super::{AdminEnv, Env, EnvErrors, LogEnv, MetricsEnv, ServiceEnv, shared};
+use super::{AdminEnv, Env, EnvError, EnvErrors, LogEnv, MetricsEnv, Required, ServiceEnv, required, shared};
 
 /// The environment of an ingress process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct IngressEnv {
     pub features: Option<PathBuf>,
     /// `MILLRACE_TLS_PATH`: the directory with `tls.crt` and `tls.key`; `/etc/receiver-tls-secret` when absent.
     pub tls: PathBuf,
-    /// `WAIT_STARTUP_SECONDS`; 8 s when absent.
+    /// `WAIT_STARTUP_SECONDS`, required.
     pub wait_startup: Duration,
     /// Who this is.
     pub service: ServiceEnv,
@@ -42,11 +42,43 @@ pub struct IngressEnv {
 }
 
 impl IngressEnv {
+    /// What must be set.
+    pub const REQUIRED: &'static [Required] = &[
+        required("INGRESS_PORT", "port for events; 0 is any free one", "8080"),
+        required("INGRESS_TLS_PORT", "port for events over TLS", "8443"),
+        required("LIVENESS_PROBE_PATH", "path of the liveness probe", "/healthz"),
+        required("READINESS_PROBE_PATH", "path of the readiness probe", "/readyz"),
+        required(
+            "HTTPSERVER_CONFIG_FILE_PATH",
+            "file: HTTP server properties",
+            "/etc/config/config-kafka-channel-httpserver.properties",
+        ),
+        required(
+            "PRODUCER_CONFIG_FILE_PATH",
+            "file: Kafka producer properties",
+            "/etc/config/config-kafka-channel-producer.properties",
+        ),
+        required(
+            "DATA_PLANE_CONFIG_FILE_PATH",
+            "file: the contract, which says what to serve",
+            "/etc/channels-subscriptions/data",
+        ),
+        required("CONFIG_OBSERVABILITY_PATH", "directory: metrics and tracing", "/etc/observability"),
+        required("WAIT_STARTUP_SECONDS", "seconds: how long start-up may take", "8"),
+    ];
+
     /// Reads the variables.
     ///
     /// # Errors
     /// Every variable that is missing or cannot be used.
     pub fn read(env: &dyn Env) -> Result<Self, EnvErrors> {
+        let (found, errors) = Self::read_anyway(env);
+        if errors.is_empty() { Ok(found) } else { Err(EnvErrors(errors)) }
+    }
+
+    /// As [`Self::read`], for who goes on to look for problems elsewhere: also gives what could be read. In place of a
+    /// variable with a problem stands an empty value or the default.
+    pub fn read_anyway(env: &dyn Env) -> (Self, Vec<EnvError>) {
         let mut reading = Reading::new(env);
         let result = Self {
             port: reading.required_number("INGRESS_PORT"),
@@ -65,6 +97,6 @@ impl IngressEnv {
             log: shared::log(&mut reading),
             admin: shared::admin(&mut reading),
         };
-        reading.finish(result)
+        reading.finish_anyway(result)
     }
 }

@@ -68,6 +68,11 @@ impl<'a> Reading<'a> {
         self.errors.push(EnvError { name: name.to_owned(), problem: problem.into() });
     }
 
+    /// The result with stand-ins where there were problems, and the problems.
+    pub(super) fn finish_anyway<T>(self, result: T) -> (T, Vec<EnvError>) {
+        (result, self.errors)
+    }
+
     /// The result, if there was no problem.
     pub(super) fn finish<T>(self, result: T) -> Result<T, EnvErrors> {
         if self.errors.is_empty() { Ok(result) } else { Err(EnvErrors(self.errors)) }

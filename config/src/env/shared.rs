@@ -81,6 +81,12 @@ impl LogEnv {
         let log = log(&mut reading);
         reading.finish(log)
     }
+
+    /// Reads the variables and takes the default for each that cannot be used: logging starts before anything else and
+    /// must not hide other problems. The process's own environment reads the same variables and reports them.
+    pub fn read_anyway(env: &dyn Env) -> Self {
+        log(&mut Reading::new(env))
+    }
 }
 
 impl AdminEnv {
@@ -166,7 +172,8 @@ fn host_and_port(text: &str) -> Option<String> {
     (!ambiguous).then(|| format!("{host}:{port}"))
 }
 
-/// How long start-up may take: `WAIT_STARTUP_SECONDS`. The peer's manifests say 8, so that is the default.
+/// How long start-up may take: `WAIT_STARTUP_SECONDS`. Required as by the peer, so that a manifest that its processes
+/// refuse is refused here too and swapping back works.
 pub(super) fn wait_startup(reading: &mut Reading<'_>) -> Duration {
-    Duration::from_secs(reading.number::<u32>("WAIT_STARTUP_SECONDS").unwrap_or(8).into())
+    Duration::from_secs(reading.required_number::<u32>("WAIT_STARTUP_SECONDS").into())
 }

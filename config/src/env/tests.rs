@@ -96,6 +96,7 @@ fn every_missing_variable_is_named_at_once() {
             "LIVENESS_PROBE_PATH",
             "PRODUCER_CONFIG_FILE_PATH",
             "READINESS_PROBE_PATH",
+            "WAIT_STARTUP_SECONDS",
         ]
     );
     assert_eq!(
@@ -104,11 +105,46 @@ fn every_missing_variable_is_named_at_once() {
             "CONFIG_OBSERVABILITY_PATH",
             "CONSUMER_CONFIG_FILE_PATH",
             "DATA_PLANE_CONFIG_FILE_PATH",
+            "EGRESSES_INITIAL_CAPACITY",
             "PRODUCER_CONFIG_FILE_PATH",
             "SERVICE_NAMESPACE",
+            "WAIT_STARTUP_SECONDS",
             "WEBCLIENT_CONFIG_FILE_PATH",
         ]
     );
+}
+
+#[test]
+fn a_dispatcher_does_not_start_with_a_capacity_of_zero() {
+    let errors = DispatcherEnv::read(&env(DISPATCHER, &[("EGRESSES_INITIAL_CAPACITY", "0")])).unwrap_err();
+    assert_eq!(errors.to_string(), "EGRESSES_INITIAL_CAPACITY: must be above 0");
+}
+
+#[track_caller]
+fn check_required(required: &[Required], errors: Vec<EnvError>) {
+    let missing: Vec<_> = errors.into_iter().map(|error| error.name).collect();
+    assert_eq!(required.iter().map(|variable| variable.name).collect::<Vec<_>>(), missing);
+}
+
+#[test]
+fn help_names_exactly_what_a_process_cannot_start_without() {
+    check_required(IngressEnv::REQUIRED, IngressEnv::read_anyway(&env(&[], &[])).1);
+    check_required(DispatcherEnv::REQUIRED, DispatcherEnv::read_anyway(&env(&[], &[])).1);
+    let examples =
+        |required: &[Required]| required.iter().map(|it| (it.name.to_owned(), it.example.to_owned())).collect();
+    assert!(IngressEnv::read(&examples(IngressEnv::REQUIRED) as &BTreeMap<_, _>).is_ok());
+    assert!(DispatcherEnv::read(&examples(DispatcherEnv::REQUIRED) as &BTreeMap<_, _>).is_ok());
+}
+
+#[test]
+fn a_bad_log_format_hides_neither_other_problems_nor_the_rest_of_logging() {
+    let bad = env(INGRESS, &[("MILLRACE_LOG_FORMAT", "xml"), ("MILLRACE_LOG", "debug"), ("INGRESS_PORT", "")]);
+    let log = LogEnv::read_anyway(&bad);
+    assert_eq!((log.format, log.directives.as_deref()), (LogFormat::Json, Some("debug")));
+    let (found, errors) = IngressEnv::read_anyway(&bad);
+    let names: Vec<_> = errors.iter().map(|error| error.name.as_str()).collect();
+    assert_eq!(names, ["INGRESS_PORT", "MILLRACE_LOG_FORMAT"]);
+    assert_eq!(found.tls_port, 8443);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, error, info, warn};
 
 use super::admission::Admission;
+use super::contact::Contact;
 
 /// Where Kafka stored a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +55,9 @@ impl Slot {
 
 impl Receipt {
     /// Waits for Kafka's answer, at most for `limit`. Dropping the future gives up the answer, not the record.
-    pub(super) async fn wait(self, limit: Duration) -> Result<Result<Delivered, KafkaError>, NoAnswer> {
-        match tokio::time::timeout(limit, self.0).await {
+    /// After `TimedOut` it may be called again.
+    pub(super) async fn wait(&mut self, limit: Duration) -> Result<Result<Delivered, KafkaError>, NoAnswer> {
+        match tokio::time::timeout(limit, &mut self.0).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(NoAnswer::Dropped),
             Err(_) => Err(NoAnswer::TimedOut),
@@ -69,14 +71,15 @@ const REPEAT: Duration = Duration::from_secs(30);
 /// What librdkafka calls back, on the producer's own polling thread. Nothing here may block.
 #[derive(Debug)]
 pub(super) struct Context {
-    bootstrap_servers: String,
+    pub(super) bootstrap_servers: String,
+    pub(super) contact: Contact,
     /// When each kind of trouble was last logged. Off the path of events, so it may be a lock.
     said: Mutex<Vec<(Option<RDKafkaErrorCode>, Instant)>>,
 }
 
 impl Context {
     pub(super) fn new(bootstrap_servers: &str) -> Self {
-        Self { bootstrap_servers: bootstrap_servers.to_owned(), said: Mutex::default() }
+        Self { bootstrap_servers: bootstrap_servers.to_owned(), contact: Contact::default(), said: Mutex::default() }
     }
 
     /// Whether trouble of this kind is news at `now`.
@@ -110,6 +113,9 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if code(&error) == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.contact.lost();
+        }
         if self.is_news(code(&error), Instant::now()) {
             warn!(bootstrap = self.bootstrap_servers, %error, reason, "Kafka client reports a problem");
         }
@@ -121,7 +127,12 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, slot: Box<Slot>) {
         let answer = match result {
-            Ok(record) => Ok(Delivered { partition: record.partition(), offset: record.offset() }),
+            Ok(record) => {
+                if self.contact.reached(self.contact.look()) {
+                    info!(bootstrap = self.bootstrap_servers, "Kafka brokers are back, events are accepted");
+                }
+                Ok(Delivered { partition: record.partition(), offset: record.offset() })
+            }
             Err((error, _)) => Err(error.clone()),
         };
         let Slot { answer: waiting, admission } = *slot;

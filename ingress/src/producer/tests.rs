@@ -60,7 +60,7 @@ fn the_properties_bound_what_is_under_way_and_for_how_long() {
     ]);
     let client = Client::create("localhost:1", &Credentials::plaintext(), &settings).unwrap();
     let producer = Producer::new(client, &settings, Drain::new(Duration::ZERO));
-    assert_eq!(producer.deadline, Duration::from_secs(33));
+    assert_eq!((producer.patience, producer.deadline), (Duration::from_secs(1), Duration::from_secs(33)));
     let share = producer.share();
     assert!(share.admit(65_537).is_err());
     let admitted: Vec<_> = std::iter::from_fn(|| share.admit(1).ok()).collect();

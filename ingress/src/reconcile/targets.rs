@@ -177,6 +177,7 @@ impl Targets {
                     (None, _) => "refused",
                 },
                 reason: held.problem.as_ref().map(|problem| with_causes(problem)),
+                brokers: held.in_force.as_ref().map(|target| target.producer.contact().clone()),
                 ..TargetReport::of(held.in_force.as_ref().map_or(&held.resource, |target| &target.resource))
             })
             .collect();

@@ -23,6 +23,7 @@ fn files() -> Files {
         ("PRODUCER_CONFIG_FILE_PATH", path("producer")),
         ("DATA_PLANE_CONFIG_FILE_PATH", path("data")),
         ("CONFIG_OBSERVABILITY_PATH", path("observability")),
+        ("WAIT_STARTUP_SECONDS", "8".to_owned()),
     ];
     let env = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let files = Files { folder, env };
@@ -73,6 +74,21 @@ fn every_bad_property_of_every_file_is_named_at_once() {
     files.write("producer", "acks=some\nlinger.ms=soon\n");
     files.write("http", "maxHeaderSize=-5\n");
     files.check_problems(&["acks", "linger.ms", "maxHeaderSize"]);
+}
+
+#[test]
+fn variables_and_properties_are_complained_of_together_and_each_once() {
+    let mut files = files();
+    files.set("MILLRACE_LOG_FORMAT", "xml");
+    files.env.remove("PRODUCER_CONFIG_FILE_PATH");
+    files.env.remove("CONFIG_OBSERVABILITY_PATH");
+    files.write("http", "maxHeaderSize=-5\n");
+    files.check_problems(&[
+        "PRODUCER_CONFIG_FILE_PATH",
+        "CONFIG_OBSERVABILITY_PATH",
+        "MILLRACE_LOG_FORMAT",
+        "maxHeaderSize",
+    ]);
 }
 
 #[test]

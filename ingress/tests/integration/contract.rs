@@ -13,6 +13,7 @@ async fn the_first_contract_makes_the_process_ready_whatever_is_in_it() {
     harness.contract(&[]);
     let running = harness.ready().await;
     assert_eq!(ask(running.address(), event("/ns/name")).await.status, 404);
+    assert!(admin(&running, "/metrics").await.contains("millrace_build_info{"));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod contract;
 mod drain;
 mod faults;
 mod harness;
+mod outage;
 mod process;
 mod protocol;
 mod records;

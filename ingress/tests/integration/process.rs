@@ -110,6 +110,66 @@ async fn sigterm_finishes_what_was_accepted_and_exits_0() {
 }
 
 #[tokio::test]
+async fn a_bad_log_format_hides_no_other_problem() {
+    let mut harness = Harness::new();
+    harness.env.insert("MILLRACE_LOG_FORMAT".to_owned(), "xml".to_owned());
+    harness.env.remove("INGRESS_PORT");
+    harness.write("config/producer.properties", "linger.ms=soon\n");
+    let mut process = spawn(&harness);
+    assert_eq!(process.exit_code().await, Some(1));
+    let mut said = String::new();
+    process.child.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
+    for word in ["MILLRACE_LOG_FORMAT", "INGRESS_PORT", "linger.ms"] {
+        assert_eq!(said.matches(word).count(), 1, "{word} in {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_contract_is_a_warning_once_and_not_a_refusal() {
+    let harness = Harness::new();
+    let mut process = spawn(&harness);
+    let path = harness.path("contract/data");
+    let line = process.line(&format!("No contract yet: {} does not exist", path.display())).await;
+    assert_eq!(line["level"], "WARN");
+    harness.write("contract/data", "{");
+    let refused = process.line("Contract refused, there is none").await;
+    assert_eq!(refused["level"], "ERROR");
+    let warned = process.seen.iter().filter(|line| line["message"].as_str().unwrap().starts_with("No contract yet"));
+    assert_eq!(warned.count(), 1);
+    harness.write("contract/data", r#"{"generation":"1"}"#);
+    process.line("Reconciled contract generation").await;
+    harness.write("contract/data", "{");
+    process.line("Contract refused, the previous one stays in force").await;
+    std::fs::remove_file(path).unwrap();
+    let gone = process.line("Contract not read, the previous one stays in force").await;
+    assert_eq!(gone["level"], "WARN");
+}
+
+/// What the binary does with arguments and no environment: its exit code, standard output, standard error.
+async fn with_arguments(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let program = env!("CARGO_BIN_EXE_millrace-ingress");
+    let output = within("an exit", Command::new(program).env_clear().args(arguments).output()).await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn the_binary_explains_itself_and_refuses_arguments_it_does_not_know() {
+    let (code, said, _) = with_arguments(&["--help"]).await;
+    assert_eq!(code, Some(0));
+    for word in ["Usage: millrace-ingress", "INGRESS_PORT", "DATA_PLANE_CONFIG_FILE_PATH", "PRODUCER_CONFIG_FILE_PATH="]
+    {
+        assert!(said.contains(word), "{word} in {said}");
+    }
+    let (code, said, _) = with_arguments(&["--version"]).await;
+    assert_eq!(code, Some(0));
+    assert!(said.starts_with(&format!("millrace-ingress {} (", env!("CARGO_PKG_VERSION"))), "{said}");
+    let (code, said, complaint) = with_arguments(&["--port", "80"]).await;
+    assert_eq!((code, said.as_str()), (Some(2), ""));
+    assert!(complaint.contains("--port") && complaint.contains("--help"), "{complaint}");
+}
+
+#[tokio::test]
 async fn a_process_that_cannot_start_names_every_problem_and_exits_1() {
     let mut harness = Harness::new();
     harness.env.remove("INGRESS_PORT");

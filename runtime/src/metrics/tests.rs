@@ -22,7 +22,7 @@ fn a_latency_shows_the_peers_buckets_and_a_max() {
     series.with(&["t", "202"]).unwrap().observe(Duration::from_micros(700));
     let text = metrics.text();
     let labels = r#"cloudevents_type="t",code="202",kn_broker_name="b""#;
-    for (bound, count) in [("0.5", 0), ("1", 1), ("50", 1), ("100", 1), ("10000", 1), ("+Inf", 1)] {
+    for (bound, count) in [("0.5", 0), ("1.0", 1), ("50.0", 1), ("100.0", 1), ("10000.0", 1), ("+Inf", 1)] {
         let line = format!("kn_test_latency_ms_bucket{{{labels},le=\"{bound}\"}} {count}\n");
         assert!(text.contains(&line), "missing {line} in {text}");
     }
@@ -76,4 +76,25 @@ fn a_name_taken_twice_is_refused_with_the_name() {
     let metrics = Metrics::new();
     metrics.counter("twice", "First.").unwrap();
     assert_eq!(metrics.counter("twice", "First.").unwrap_err().to_string(), "cannot create metric twice");
+}
+
+#[test]
+fn a_scrape_tells_which_build_is_running() {
+    let metrics = Metrics::new();
+    metrics.build_info().unwrap();
+    let (version, profile) = (build_info::version(), build_info::profile());
+    let commit = build_info::commit().unwrap_or("unknown");
+    let line = format!("millrace_build_info{{commit=\"{commit}\",profile=\"{profile}\",version=\"{version}\"}} 1\n");
+    assert!(metrics.text().contains(&line), "{}", metrics.text());
+    assert!(metrics.build_info().is_err());
+}
+
+#[test]
+fn only_bucket_bounds_are_written_with_a_decimal_point() {
+    let (metrics, family) = latencies();
+    let series = family.series(owner("role", "7"));
+    series.with(&["le=\"50\"", "202"]).unwrap().observe(Duration::ZERO);
+    let text = metrics.text();
+    assert!(text.contains(r#"cloudevents_type="le=\"50\"""#), "{text}");
+    assert!(text.contains(r#",le="50.0"}"#), "{text}");
 }
