@@ -45,6 +45,8 @@ const USUAL_PORT: u16 = 8080;
 const EVENTS_UNLESS_ASKED: u32 = 3;
 /// Up to this many events are sent one after the other, each to its end, so that the table reads well.
 const ONE_BY_ONE: u32 = 20;
+/// Of more events no more than 20 a second, so that a person can follow them.
+const PACE: Duration = Duration::from_millis(50);
 /// Everything must be ready to take the first event within this time.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Not waited for longer, because events arrive all the same.
@@ -102,7 +104,7 @@ pub(crate) async fn run(args: DemoArgs, console: Console) -> Result<ExitCode, De
         broker: BrokerChoice::Embedded { port: None },
     };
     words::introduction(&console);
-    let mut screen = Screen::new(console, Audience::Spectator, true);
+    let mut screen = Screen::new(console, Audience::Spectator, objects.folder(), true);
     let stack = match Box::pin(Stack::start(settings, &mut screen, &mut signals)).await {
         Ok(stack) => stack,
         Err(StackError::Interrupted) => return Ok(ExitCode::SUCCESS),
@@ -214,7 +216,9 @@ impl Demo {
             if self.send(sender, &event).await == Waited::Interrupted {
                 return Waited::Interrupted;
             }
-            if number <= ONE_BY_ONE && self.until_settled().await == Waited::Interrupted {
+            let waited =
+                if number <= ONE_BY_ONE { self.until_settled().await } else { self.wait(PACE, |_, _| false).await };
+            if waited == Waited::Interrupted {
                 return Waited::Interrupted;
             }
         }

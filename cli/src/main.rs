@@ -22,7 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   millrace demo                        see what happens to events; no set-up
   millrace dev deploy/examples/hello   the same, on your own objects
-  millrace send http://127.0.0.1:8080/default/hello --data '{\"a\":1}'
+  millrace send http://127.0.0.1:8080/default/orders --data '{\"a\":1}'
   millrace display --port 9000         a subscriber that prints
 
 Colours appear only on a terminal; set NO_COLOR=1 to have none there either.";
@@ -42,8 +42,10 @@ enum Command {
     Send(Box<send::SendArgs>),
     Display(display::DisplayArgs),
     /// Runs an ingress, which takes events and stores them, as in a cluster
+    #[command(after_help = roles::INGRESS_EXAMPLES)]
     Ingress(roles::DataPlaneArgs),
     /// Runs a dispatcher, which delivers stored events to subscribers, as in a cluster
+    #[command(after_help = roles::DISPATCHER_EXAMPLES)]
     Dispatcher(roles::DataPlaneArgs),
     Control(roles::ControlArgs),
 }
@@ -132,6 +134,31 @@ mod tests {
         assert!(parse("millrace dev somewhere --kafka-port 9092").is_ok());
         assert!(parse("millrace dev somewhere --kafka localhost:9092").is_ok());
         assert!(parse("millrace dev somewhere --kafka localhost:9092 --kafka-port 9092").is_err());
+    }
+
+    #[test]
+    fn servers_without_a_port_and_empty_attributes_are_wrong_arguments() {
+        for line in ["dev somewhere --kafka localhost", "dev somewhere --kafka ,"] {
+            assert!(parse(&format!("millrace {line}")).is_err(), "{line}");
+        }
+        for option in ["--id", "--type", "--source"] {
+            let line = ["millrace", "send", "http://localhost/a", option, ""];
+            let error = Arguments::try_parse_from(line).unwrap_err().to_string();
+            assert!(error.contains("must not be empty"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_url_without_http_is_explained() {
+        for (url, hint) in [
+            ("127.0.0.1:9100/x", "write http://127.0.0.1:9100/x"),
+            ("localhost:9100/x", "write http://localhost:9100/x"),
+            ("ftp://localhost/x", "begin with http:// or https://"),
+            ("http://", "is no URL"),
+        ] {
+            let Err(error) = parse(&format!("millrace send {url}")) else { panic!("{url} was taken") };
+            assert!(error.to_string().contains(hint), "{url}: {error}");
+        }
     }
 
     #[test]

@@ -10,8 +10,10 @@ use http::{HeaderMap, HeaderValue, header};
 use millrace_event::{Event, EventError, http_binding, json};
 use reqwest::{Client, Url};
 
-/// Longer than the ingress itself waits for Kafka.
-const ANSWER_WITHIN: Duration = Duration::from_secs(90);
+/// Longer than an ingress with the shipped properties waits for Kafka: up to 60 s for a place in the producer's queue
+/// (`max.block.ms`), then up to 120 s for the acknowledgement (`delivery.timeout.ms`). Who gives up earlier never learns
+/// whether the event was stored.
+const ANSWER_WITHIN: Duration = Duration::from_secs(200);
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
 /// Of the answer's body; problem details are far smaller.
 const MOST_BODY_BYTES: usize = 64 * 1024;

@@ -13,20 +13,34 @@ use clap::Args;
 /// Longer than any drain: a supervised process that has not ended by then is stuck.
 const END_AFTER_PARENT: Duration = Duration::from_secs(60);
 
-const DATA_PLANE_EXAMPLES: &str = "\
-Example (`millrace dev` sets all of it for you):
+pub(crate) const INGRESS_EXAMPLES: &str = "\
+Examples (`millrace dev` sets all of it for you):
   export INGRESS_PORT=8080 INGRESS_TLS_PORT=8443
   export DATA_PLANE_CONFIG_FILE_PATH=state/contract/data
-  export PRODUCER_CONFIG_FILE_PATH=state/config/producer.properties
+  export PRODUCER_CONFIG_FILE_PATH=state/config/config-kafka-channel-producer.properties
+  export HTTPSERVER_CONFIG_FILE_PATH=state/config/config-kafka-channel-httpserver.properties
+  export LIVENESS_PROBE_PATH=/healthz READINESS_PROBE_PATH=/readyz
   ...
   millrace ingress
 
 There are no options: environment variables and files are those of Knative's Kafka data plane. \
 What is missing or wrong is reported at the start, all of it at once.";
 
-/// Of both data planes.
+pub(crate) const DISPATCHER_EXAMPLES: &str = "\
+Examples (`millrace dev` sets all of it for you):
+  export DATA_PLANE_CONFIG_FILE_PATH=state/contract/data
+  export CONSUMER_CONFIG_FILE_PATH=state/config/config-kafka-channel-consumer.properties
+  export WEBCLIENT_CONFIG_FILE_PATH=state/config/config-kafka-channel-webclient.properties
+  export PRODUCER_CONFIG_FILE_PATH=state/config/config-kafka-channel-producer.properties
+  export EGRESSES_INITIAL_CAPACITY=20
+  ...
+  millrace dispatcher
+
+There are no options: environment variables and files are those of Knative's Kafka data plane. \
+What is missing or wrong is reported at the start, all of it at once.";
+
+/// Of both data planes; each has examples of its own.
 #[derive(Debug, Args)]
-#[command(after_help = DATA_PLANE_EXAMPLES)]
 pub(crate) struct DataPlaneArgs {
     /// End when standard input ends, which means that the process which started this one is gone
     #[arg(long, hide = true)]

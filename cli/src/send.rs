@@ -17,7 +17,7 @@ use crate::console::{Console, millis, one_line};
 use crate::post::{Answer, Mode, PostError, Poster};
 
 const EXAMPLES: &str = "\
-Examples (URL is a channel's, such as http://127.0.0.1:8080/default/hello):
+Examples (URL is a channel's, such as http://127.0.0.1:8080/default/orders):
   millrace send URL --data '{\"hello\":\"world\"}'
   millrace send URL --type order.placed --subject 42 --data-file order.json
   echo hello | millrace send URL --data -
@@ -36,15 +36,16 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SendArgs {
     /// Where to: the URL of a channel
+    #[arg(value_parser = url)]
     url: Url,
     /// Type of the event
-    #[arg(long = "type", value_name = "TYPE", default_value = "dev.millrace.send")]
+    #[arg(long = "type", value_name = "TYPE", default_value = "dev.millrace.send", value_parser = not_empty)]
     ty: String,
     /// Source of the event: a URI or a path
-    #[arg(long, value_name = "URI", default_value = "/millrace/send")]
+    #[arg(long, value_name = "URI", default_value = "/millrace/send", value_parser = not_empty)]
     source: String,
     /// Id of the event, with --count followed by -1, -2, ... [default: a random UUID for each]
-    #[arg(long)]
+    #[arg(long, value_parser = not_empty)]
     id: Option<String>,
     /// Subject of the event
     #[arg(long)]
@@ -88,6 +89,22 @@ fn extension(text: &str) -> Result<(String, String), String> {
     }
 }
 
+fn not_empty(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("must not be empty: every CloudEvent has one".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+fn url(text: &str) -> Result<Url, String> {
+    match (Url::parse(text), text.split_once("://")) {
+        (Ok(url), _) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        (_, Some((scheme, _))) if !matches!(scheme, "http" | "https") => {
+            Err("must begin with http:// or https://: events are posted over HTTP".to_owned())
+        }
+        (_, Some(_)) => Err("is no URL: write http://HOST:PORT/NAMESPACE/CHANNEL".to_owned()),
+        // `localhost:8080/x` would be a URL of the scheme `localhost`.
+        (_, None) => Err(format!("has no scheme: write http://{text}")),
+    }
+}
+
 /// Posts the events, one after the other.
 ///
 /// # Errors
@@ -100,7 +117,8 @@ pub(crate) async fn run(args: SendArgs, console: Console) -> Result<ExitCode, Se
     let started = std::time::Instant::now();
     for number in 1..=args.count {
         let event = build(&args, number, data.as_deref()).map_err(SendError::Event)?;
-        let answer = poster.post(&args.url, &event, mode).await?;
+        let posting = poster.post(&args.url, &event, mode);
+        let answer = while_telling(posting, PROGRESS_EVERY, |waited| tell_waiting(&args.url, waited)).await?;
         let is_accepted = (200..300).contains(&answer.status);
         refused += u32::from(!is_accepted);
         // A person reads the first lines; of many more, how far it is.
@@ -115,6 +133,27 @@ pub(crate) async fn run(args: SendArgs, console: Console) -> Result<ExitCode, Se
         }
     }
     Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Waits and tells about it, after the first pause and then less and less often.
+async fn while_telling<T>(work: impl Future<Output = T>, first: Duration, mut tell: impl FnMut(Duration)) -> T {
+    let (started, mut pause) = (tokio::time::Instant::now(), first);
+    let mut work = std::pin::pin!(work);
+    loop {
+        match tokio::time::timeout(pause, &mut work).await {
+            Ok(done) => return done,
+            Err(_) => tell(started.elapsed()),
+        }
+        pause = (pause * 2).min(first * 10);
+    }
+}
+
+/// On standard error: standard output holds the answers alone.
+fn tell_waiting(url: &Url, waited: Duration) {
+    let seconds = waited.as_secs();
+    let line = format!("waiting for the answer of {url}, {seconds} s so far; Kafka may be slow or away");
+    let console = Console::stderr();
+    console.line(&console.paint().faint(&line));
 }
 
 /// Blocks, which disturbs nobody: nothing else runs yet.

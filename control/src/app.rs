@@ -2,11 +2,11 @@
 //!
 //! Wires the shell together and decides nothing else.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use millrace_config::env::{ControlEnv, ProcessEnv};
 use millrace_runtime::admin::{self, Admin};
 use millrace_runtime::drain::{Drain, Signals};
@@ -20,6 +20,7 @@ use tracing::{error, info};
 use crate::addressable::Addressing;
 use crate::directory::{self, DirectoryError, Folders};
 use crate::kafka_access::split_servers;
+use crate::metrics::ControlMetrics;
 use crate::probe::Prober;
 use crate::reconcile::Settings;
 use crate::topics::Topics;
@@ -38,9 +39,12 @@ Examples:
   # How things are:
   cat ./state/status.json";
 
+/// The name that the examples are written with.
+const PROGRAM: &str = "millrace-control";
+
 /// Millrace's control plane: turns Knative objects into topics, first offsets and the contract of the data plane
 #[derive(Debug, Parser)]
-#[command(name = "millrace-control", version, after_help = EXAMPLES)]
+#[command(name = PROGRAM, version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -54,7 +58,6 @@ enum Command {
 
 /// Every option can also be given by the environment variable that its help names; the option wins.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
 struct DirectoryArgs {
     /// Folder with the *.yaml, *.yml and *.json files of the objects, many documents a file [env: MILLRACE_OBJECTS_DIR]
     #[arg(long, value_name = "DIR")]
@@ -83,7 +86,8 @@ struct Wiring {
 
 /// Runs the process. `args` begins with the program's name. Blocks until a signal or a failed start.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match parse(&args) {
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to stdout and is no failure; a terminal that is gone cannot be told about it.
@@ -93,6 +97,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let Command::Directory(args) = cli.command;
     startup::run("millrace-control", || run(args))
+}
+
+/// The examples name the program as it was called: `millrace control`, or the stand-alone binary.
+fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
+    let called =
+        args.first().and_then(|name| Path::new(name).file_name()).map_or(PROGRAM.into(), OsStr::to_string_lossy);
+    let examples = EXAMPLES.replace(PROGRAM, &called);
+    let command = Cli::command().after_help(examples.clone());
+    let command = command.mut_subcommand("directory", |directory| directory.after_help(examples));
+    Cli::from_arg_matches(&command.try_get_matches_from(args)?)
 }
 
 fn run(args: DirectoryArgs) -> Result<(), Problems> {
@@ -168,9 +182,11 @@ async fn serve(wiring: Wiring, env: &ControlEnv) -> Result<(), Problems> {
     let mut signals = Signals::register()?;
     let drain = Drain::new(env.admin.drain);
     let readiness = Readiness::new();
+    let metrics = Metrics::new();
+    let own_metrics = ControlMetrics::register(&metrics)?;
     if let Some(address) = &env.admin.address {
         let listener = admin::bind(address).await?;
-        let admin = Admin { metrics: Metrics::new(), readiness: readiness.clone(), routes: axum::Router::new() };
+        let admin = Admin { metrics, readiness: readiness.clone(), routes: axum::Router::new() };
         let token = drain.token();
         drain.tracker().spawn(async move {
             if let Err(error) = admin::serve(listener, admin, admin::METRICS_PATH, token).await {
@@ -182,8 +198,8 @@ async fn serve(wiring: Wiring, env: &ControlEnv) -> Result<(), Problems> {
     let Wiring { folders, settings, prober, embedded } = wiring;
     let shell = async {
         match embedded {
-            Some(topics) => shell(folders, settings, topics, prober, token).await,
-            None => shell(folders, settings, AdminTopics, prober, token).await,
+            Some(topics) => shell(folders, settings, topics, prober, own_metrics, token).await,
+            None => shell(folders, settings, AdminTopics, prober, own_metrics, token).await,
         }
     };
     readiness.set(true);
@@ -204,7 +220,8 @@ async fn shell<T: Topics>(
     settings: Settings,
     topics: T,
     prober: Prober,
+    metrics: ControlMetrics,
     token: tokio_util::sync::CancellationToken,
 ) -> Result<(), DirectoryError> {
-    directory::run(folders, settings, topics, prober, token).await
+    directory::run(folders, settings, topics, prober, metrics, token).await
 }

@@ -31,6 +31,7 @@ use self::jobs::Jobs;
 use self::last_good::LastGood;
 use self::output::{Layout, Status};
 use crate::api::{Problem, Sourced};
+use crate::metrics::ControlMetrics;
 use crate::probe::Prober;
 use crate::publish::Publisher;
 use crate::reconcile::observed::Observed;
@@ -86,6 +87,7 @@ pub async fn run<T: Topics>(
     settings: Settings,
     topics: T,
     prober: Prober,
+    metrics: ControlMetrics,
     shutdown: CancellationToken,
 ) -> Result<(), DirectoryError> {
     let objects_error = |source| DirectoryError::Objects { path: folders.objects.clone(), source };
@@ -117,6 +119,7 @@ pub async fn run<T: Topics>(
         folder_problems: Vec::new(),
         changes: Changes::default(),
         write_again: None,
+        metrics,
     };
     shell.read().await;
     loop {
@@ -155,11 +158,13 @@ struct Shell<T> {
     /// What was logged already.
     changes: Changes,
     write_again: Option<Instant>,
+    metrics: ControlMetrics,
 }
 
 impl<T: Topics> Shell<T> {
     /// Reads the folder. When that fails as a whole, everything stays as it was.
     async fn read(&mut self) {
+        self.metrics.readings.inc();
         let folder = self.folders.objects.clone();
         // The runtime must not wait for a disk.
         let scanned = tokio::task::spawn_blocking(move || folder::read(&folder)).await;
@@ -192,6 +197,7 @@ impl<T: Topics> Shell<T> {
         }
         if before != (self.observed.published.clone(), self.observed.write_error.clone()) {
             if before.0.generation != self.observed.published.generation {
+                self.metrics.published.inc();
                 info!(generation = self.observed.published.generation, "Contract published");
             }
             // Conditions speak of what is in force now.
@@ -213,6 +219,7 @@ impl<T: Topics> Shell<T> {
         problems.sort();
         problems.dedup();
         self.changes.tell(&problems, outcome);
+        self.metrics.note(self.observed.published.generation, problems.len(), outcome);
         let status = Status {
             generation: self.observed.published.generation,
             channels: &outcome.channels,
@@ -225,6 +232,7 @@ impl<T: Topics> Shell<T> {
     }
 
     fn failed(&mut self, what: &'static str, error: &io::Error) {
+        self.metrics.write_failures.inc();
         error!(state = %self.folders.state.display(), %error, "{what}");
         self.write_again = Some(Instant::now() + WRITE_AGAIN);
     }

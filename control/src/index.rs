@@ -40,7 +40,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// Sorts objects in. Of two that collide, the first in the given order stays; of two ConfigMaps with one name in
+    /// Sorts objects in. Of two that collide, the first in the given order stays (`directory::last_good` puts what is in force first); of two ConfigMaps with one name in
     /// different namespaces, the one in `system_namespace`.
     #[must_use]
     pub fn build(objects: Vec<Sourced>, system_namespace: &str) -> Self {

@@ -13,6 +13,7 @@ pub mod features;
 pub mod files;
 pub mod index;
 pub mod kafka_access;
+pub mod metrics;
 pub mod offsets;
 pub mod probe;
 pub mod publish;

@@ -29,6 +29,9 @@ pub enum Initialised {
 /// Why there are no first offsets. Worth another attempt later.
 #[derive(Debug, thiserror::Error)]
 pub enum OffsetsError {
+    /// The cluster is not there, or not reachable from here.
+    #[error("Kafka at {0} does not answer")]
+    Away(String),
     /// Kafka did not do what it was asked for.
     #[error("cannot {step}: {source}")]
     Kafka {
@@ -65,14 +68,17 @@ pub fn initialise(access: &KafkaAccess, key: &GroupKey) -> Result<Initialised, O
 /// subscription need not wait. Blocks until it is closed.
 pub fn initialise_then(access: &KafkaAccess, key: &GroupKey, report: impl FnOnce(Result<Initialised, OffsetsError>)) {
     match connect(access, &key.group) {
-        Ok(consumer) => report(commit_missing(&consumer, &key.topic.topic)),
+        Ok(consumer) => report(commit_missing(&consumer, key)),
         Err(source) => report(Err(OffsetsError::Kafka { step: "make a Kafka client", source })),
     }
 }
 
-fn commit_missing(consumer: &BaseConsumer, topic: &str) -> Result<Initialised, OffsetsError> {
+fn commit_missing(consumer: &BaseConsumer, key: &GroupKey) -> Result<Initialised, OffsetsError> {
+    let topic = key.topic.topic.as_str();
     let failed = |step: &'static str| move |source: KafkaError| OffsetsError::Kafka { step, source };
-    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).map_err(failed("read the topic's partitions"))?;
+    let metadata = consumer
+        .fetch_metadata(Some(topic), TIMEOUT)
+        .map_err(|error| away(&error, key).unwrap_or_else(|| failed("read the topic's partitions")(error)))?;
     let partitions = metadata.topics().iter().find(|found| found.name() == topic);
     let mut wanted = TopicPartitionList::new();
     for partition in partitions.map_or(&[][..], |found| found.partitions()) {
@@ -104,6 +110,17 @@ fn commit_missing(consumer: &BaseConsumer, topic: &str) -> Result<Initialised, O
         Err(error) if error.rdkafka_error_code().is_some_and(refused_by_members) => Ok(Initialised::HasMembers),
         Err(source) => Err(OffsetsError::Kafka { step: "commit the first offsets", source }),
     }
+}
+
+/// Whether no broker at all answered the first request; later ones fail for reasons worth naming.
+fn away(error: &KafkaError, key: &GroupKey) -> Option<OffsetsError> {
+    let codes = [
+        RDKafkaErrorCode::OperationTimedOut,
+        RDKafkaErrorCode::BrokerTransportFailure,
+        RDKafkaErrorCode::AllBrokersDown,
+    ];
+    let is_away = error.rdkafka_error_code().is_some_and(|code| codes.contains(&code));
+    is_away.then(|| OffsetsError::Away(key.topic.servers.clone()))
 }
 
 /// A commit from outside a group that has members.

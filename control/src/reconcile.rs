@@ -6,6 +6,7 @@
 //! egress is, so that nothing sent to a ready channel is missed by a ready subscription.
 //! Source: control-plane spec 2.3, 2.6, 2.11 and 2.16.
 
+mod names;
 pub mod observed;
 pub mod plan;
 
@@ -76,6 +77,8 @@ pub struct Wanted {
     pub groups: BTreeSet<GroupKey>,
     /// Uids of channels.
     pub channels: BTreeSet<String>,
+    /// Host names that should be resolvable, though there may be no cluster here.
+    pub names: BTreeSet<String>,
 }
 
 /// What follows from objects and facts.
@@ -122,7 +125,7 @@ pub fn reconcile(objects: Vec<Sourced>, settings: &Settings, observed: &Observed
         resources: plans.iter().filter_map(|plan| publishable(plan, observed)).collect(),
         ..wire::Contract::default()
     };
-    let wanted = wanted(&plans);
+    let wanted = Wanted { names: names::wanted(&plans, settings), ..wanted(&plans) };
     let topics = missing_topics(&plans, observed);
     let groups = wanted
         .groups
@@ -150,6 +153,7 @@ pub fn reconcile(objects: Vec<Sourced>, settings: &Settings, observed: &Observed
         })
         .collect();
     problems.extend(plans.iter().flat_map(ChannelPlan::problems));
+    problems.extend(names::problems(&plans, observed));
     problems.extend(orphan_problems(&index));
     let files = files::build(&index, &settings.data_plane_config, &mut problems);
     problems.sort();
@@ -259,6 +263,7 @@ impl Observed {
         self.topics.retain(|key, _| wanted.topics.contains(key));
         self.groups.retain(|key, _| wanted.groups.contains(key));
         self.probes.retain(|uid, _| wanted.channels.contains(uid));
+        self.names.retain(|host, _| wanted.names.contains(host));
     }
 
     fn has_topic(&self, key: &TopicKey) -> bool {

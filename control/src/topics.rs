@@ -18,6 +18,9 @@ pub enum TopicError {
     /// Our client cannot even be made.
     #[error("failed to obtain Kafka cluster admin: {0}")]
     Client(String),
+    /// The cluster is not there, or not reachable from here.
+    #[error("Kafka at {0} does not answer")]
+    Away(String),
     /// No answer, or an answer that is none.
     #[error("{0}")]
     Request(String),

@@ -9,7 +9,7 @@ mod table;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::lines::{Attempt, AttemptOutcome, AttemptRole, FinishOutcome, Finished, Step, Stored};
+use super::lines::{Attempt, AttemptOutcome, AttemptRole, FinishOutcome, Finished, Refused, Step, Stored};
 use crate::console::millis;
 use table::Tone;
 pub(crate) use table::{Row, Table};
@@ -32,6 +32,8 @@ pub(crate) struct Accepted {
 #[derive(Default)]
 struct Progress {
     awaits_answer: bool,
+    /// The sender tells its answer by itself, which is a row of its own.
+    is_ours: bool,
     awaits_record: bool,
     /// Rank and row: the answer before the record before everything else.
     held: Vec<(u8, Row)>,
@@ -50,6 +52,7 @@ impl Journeys {
     pub(crate) fn expect_answer(&mut self, event_id: &str) -> Vec<Row> {
         let (progress, shown) = self.progress(event_id);
         progress.awaits_answer = true;
+        progress.is_ours = true;
         shown
     }
 
@@ -57,6 +60,7 @@ impl Journeys {
         let event_id = accepted.event_id.clone();
         let (progress, mut shown) = self.progress(&event_id);
         progress.awaits_answer = false;
+        progress.is_ours = true;
         let is_success = (200..300).contains(&accepted.status);
         let row = Row {
             event_id,
@@ -77,7 +81,8 @@ impl Journeys {
         match step {
             Step::Stored(stored) => {
                 progress.awaits_record = false;
-                shown.extend(progress.add(1, stored_row(stored), now));
+                let row = if progress.is_ours { stored_row(stored) } else { accepted_row(stored) };
+                shown.extend(progress.add(1, row, now));
             }
             Step::Attempt(attempt) => shown.extend(progress.add(2, attempt_row(attempt), now)),
             Step::Finished(finished) => {
@@ -158,6 +163,27 @@ fn stored_row(stored: &Stored) -> Row {
         attempt: None,
         elapsed_ms: stored.elapsed_ms,
         place: format!("{}  partition {} offset {}", stored.topic, stored.partition, stored.offset),
+    }
+}
+
+/// For an event whose sender is somebody else: the ingress says that it is stored when it answers with 202.
+fn accepted_row(stored: &Stored) -> Row {
+    let row = stored_row(stored);
+    Row { step: "accepted", status: Some(202), place: format!("stored in {}", row.place), ..row }
+}
+
+/// A request without an event that could be followed.
+pub(crate) fn refused_row(refused: &Refused) -> Row {
+    let host = refused.host.as_ref().map(|host| format!(" at {host}")).unwrap_or_default();
+    let reason = refused.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    Row {
+        event_id: "-".to_owned(),
+        step: "refused",
+        tone: Tone::Bad,
+        status: Some(refused.status),
+        attempt: None,
+        elapsed_ms: None,
+        place: format!("{} {}{host}{reason}", refused.method, refused.path),
     }
 }
 

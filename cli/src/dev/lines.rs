@@ -20,6 +20,8 @@ pub(crate) enum Line {
         address: String,
     },
     Step(Step),
+    /// The ingress took no event.
+    Refused(Refused),
     Trouble(Trouble),
     /// Not JSON: a panic, or a message of a C library.
     Text(String),
@@ -45,6 +47,16 @@ pub(crate) struct Stored {
     pub(crate) elapsed_ms: Option<f64>,
     /// Of the record's value, absent if the ingress does not say.
     pub(crate) size_bytes: Option<u64>,
+}
+
+/// A request that the ingress answered with an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) status: i64,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) host: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 /// One request to a subscriber, a reply address or a dead letter sink has ended.
@@ -105,7 +117,7 @@ pub(crate) enum FinishOutcome {
 pub(crate) struct Trouble {
     pub(crate) is_error: bool,
     pub(crate) message: String,
-    /// `name=value` for every field that is not part of each line.
+    /// `name: value` for every field that is not part of each line.
     pub(crate) fields: String,
 }
 
@@ -163,6 +175,9 @@ fn known(message: &str, fields: &Map<String, Value>) -> Option<Line> {
         "Partitions assigned" => Some(Line::Assigned { egress: text(fields, "egress")? }),
         "Admin server listening" => Some(Line::Admin { address: text(fields, "address")? }),
         "Record produced" => stored(fields).map(|stored| Line::Step(Step::Stored(stored))),
+        "Request refused" => refused(fields),
+        // Every properties file here is control's, which has told about it with file and line.
+        "Property not used as given" | "Property without the expected effect" => Some(Line::Quiet),
         "Delivery attempt" => attempt(fields).map(|attempt| Line::Step(Step::Attempt(attempt))),
         "Event finished" => finished(fields).map(|finished| Line::Step(Step::Finished(finished))),
         _ => None,
@@ -178,6 +193,16 @@ fn stored(fields: &Map<String, Value>) -> Option<Stored> {
         elapsed_ms: number(fields, "elapsed_ms"),
         size_bytes: whole(fields, "size_bytes").and_then(|bytes| u64::try_from(bytes).ok()),
     })
+}
+
+fn refused(fields: &Map<String, Value>) -> Option<Line> {
+    let (method, status) = (text(fields, "method")?, whole(fields, "status")?);
+    // Control probes with GET whether a channel is known yet; a person who used GET gets 405.
+    if method != "POST" && status == 404 {
+        return Some(Line::Quiet);
+    }
+    let (path, host, reason) = (text(fields, "path")?, text(fields, "host"), text(fields, "reason"));
+    Some(Line::Refused(Refused { status, method, path, host, reason }))
 }
 
 fn attempt(fields: &Map<String, Value>) -> Option<Attempt> {
@@ -244,13 +269,13 @@ fn others(fields: &Map<String, Value>) -> String {
     let shown = fields.iter().filter(|(name, _)| !FIELDS_OF_EVERY_LINE.contains(&name.as_str()));
     let pairs: Vec<String> = shown
         .map(|(name, value)| match value {
-            Value::String(text) => format!("{name}={text}"),
+            Value::String(text) => format!("{}: {text}", name.replace('_', " ")),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-                format!("{name}={value}")
+                format!("{}: {value}", name.replace('_', " "))
             }
         })
         .collect();
-    pairs.join(" ")
+    pairs.join(", ")
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 //! Decides what is shown and how; knows nothing of processes. More rows than a person can read are counted
 //! instead of shown, so that a load test is not slowed down by a terminal.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::journey::{Accepted, Journeys, Row, Table};
+use super::journey::{self, Accepted, Journeys, Row, Table};
 use super::lines::{Line, Step, Trouble};
 use super::retention::Retention;
 use super::status::{Status, StatusView};
@@ -34,7 +35,8 @@ pub(crate) struct Screen {
     gap_shown: bool,
     journeys: Journeys,
     status: StatusView,
-    throttle: Throttle,
+    /// Absent when every row is shown.
+    throttle: Option<Throttle>,
     /// Absent with a real Kafka, which keeps what it is told to keep.
     retention: Option<Retention>,
     /// From here on nothing is started again.
@@ -42,7 +44,8 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    pub(crate) fn new(console: Console, audience: Audience, embedded_broker: bool) -> Self {
+    /// `objects` is the folder of the objects, for hints.
+    pub(crate) fn new(console: Console, audience: Audience, objects: &Path, embedded_broker: bool) -> Self {
         let paint = console.paint();
         Self {
             console,
@@ -51,8 +54,9 @@ impl Screen {
             head_shown: false,
             gap_shown: false,
             journeys: Journeys::default(),
-            status: StatusView::new(paint),
-            throttle: Throttle::default(),
+            status: StatusView::new(paint, objects),
+            // The demo paces its own events, and each of them is to be seen.
+            throttle: (audience == Audience::Developer).then(Throttle::default),
             retention: embedded_broker.then(Retention::default),
             stopping: false,
         }
@@ -80,6 +84,12 @@ impl Screen {
         self.note(what, &self.console.paint().odd("warning  "), detail);
     }
 
+    /// Belongs to the line before.
+    pub(crate) fn hint(&mut self, text: &str) {
+        let hint = self.console.paint().faint(text);
+        self.note("", "         ", &hint);
+    }
+
     pub(crate) fn stopping(&mut self) {
         self.stopping = true;
         self.interrupt();
@@ -103,6 +113,7 @@ impl Screen {
         match said {
             Said::Line(role, line) => match line {
                 Line::Step(step) => self.step(step, now),
+                Line::Refused(refused) => self.rows(&[journey::refused_row(refused)], now),
                 Line::Trouble(trouble) => {
                     if trouble.is_error || self.audience == Audience::Developer {
                         self.trouble(role.name(), trouble);
@@ -146,7 +157,7 @@ impl Screen {
     pub(crate) fn tick(&mut self, now: Instant) {
         let rows = self.journeys.overdue(now);
         self.rows(&rows, now);
-        if let Some(hidden) = self.throttle.report(now) {
+        if let Some(hidden) = self.throttle.as_mut().and_then(|throttle| throttle.report(now)) {
             let text = format!("... {hidden} more steps are not shown: more than {MOST_ROWS} a second");
             self.interrupt();
             self.console.line(&self.console.paint().faint(&text));
@@ -173,7 +184,7 @@ impl Screen {
 
     fn rows(&mut self, rows: &[Row], now: Instant) {
         for row in rows {
-            if !self.throttle.admits(now) {
+            if self.throttle.as_mut().is_some_and(|throttle| !throttle.admits(now)) {
                 continue;
             }
             if !self.head_shown {
@@ -237,6 +248,13 @@ impl Throttle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_demo_shows_every_row() {
+        let screen = |audience| Screen::new(Console::stdout(), audience, Path::new("objects"), true);
+        assert!(screen(Audience::Spectator).throttle.is_none());
+        assert!(screen(Audience::Developer).throttle.is_some());
+    }
 
     #[test]
     fn rows_beyond_what_can_be_read_are_counted() {

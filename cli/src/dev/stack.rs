@@ -179,7 +179,10 @@ impl Stack {
             Said::Line(_, Line::Assigned { egress }) => {
                 self.heard.assigned.insert(egress.clone());
             }
-            Said::Line(_, Line::Admin { .. } | Line::Step(_) | Line::Trouble(_) | Line::Text(_) | Line::Quiet) => {}
+            Said::Line(
+                _,
+                Line::Admin { .. } | Line::Step(_) | Line::Refused(_) | Line::Trouble(_) | Line::Text(_) | Line::Quiet,
+            ) => {}
             // What was said before the end is no longer true.
             Said::Exited(exit) => self.heard.ready.retain(|role| *role != exit.role),
         }

@@ -3,7 +3,7 @@
 //! Pure but for [`read`]. The file's shape is control's contract with whoever shows its state; unknown fields are
 //! ignored and missing ones are empty, so that an older or newer control is still readable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -67,6 +67,13 @@ impl Status {
         self.channels.iter().find(|channel| channel.name == name)
     }
 
+    /// Something is still being found out or brought about.
+    fn is_on_its_way(&self) -> bool {
+        let channels = self.channels.iter().map(|channel| &channel.ready);
+        let mut all = channels.chain(self.subscriptions.iter().map(|subscription| &subscription.ready));
+        all.any(|ready| ready != "True" && ready != "False")
+    }
+
     /// There is something, and all of it is ready.
     pub(crate) fn is_ready(&self) -> bool {
         !self.channels.is_empty()
@@ -75,19 +82,40 @@ impl Status {
     }
 }
 
-/// What is shown of one object. The key names it; the text is what must change for it to be shown again.
-type Shown = BTreeMap<(u8, String), String>;
+/// What is shown of one object. The key names it; a change of the rest is shown.
+type Shown = BTreeMap<(u8, String), Object>;
+
+#[derive(Clone, Debug, PartialEq)]
+struct Object {
+    line: String,
+    /// Why it is not ready; empty if it is, or if nobody knows.
+    why: String,
+}
 
 /// Remembers what was shown, to show only what is new.
 pub(crate) struct StatusView {
     paint: Paint,
+    /// Folder of the objects, for hints.
+    folder: String,
     shown: Shown,
     problems: Vec<Problem>,
+    generation: u64,
+    /// The start is over: from here on a new contract is news.
+    is_settled: bool,
+    lacks_channels: bool,
 }
 
 impl StatusView {
-    pub(crate) fn new(paint: Paint) -> Self {
-        Self { paint, shown: Shown::new(), problems: Vec::new() }
+    pub(crate) fn new(paint: Paint, folder: &Path) -> Self {
+        Self {
+            paint,
+            folder: folder.display().to_string(),
+            shown: Shown::new(),
+            problems: Vec::new(),
+            generation: 0,
+            is_settled: false,
+            lacks_channels: false,
+        }
     }
 
     /// The lines to print for this status; none if a person would see no difference.
@@ -101,32 +129,71 @@ impl StatusView {
             let key = (1, format!("{}/{}", subscription.namespace, subscription.name));
             next.insert(key, self.subscription(subscription));
         }
-        let mut lines: Vec<String> = next
-            .iter()
-            .filter(|(key, text)| self.shown.get(*key) != Some(*text))
-            .map(|(_, text)| text.clone())
-            .collect();
+        let mut lines = self.new_objects(&next);
         for (kind, name) in self.shown.keys().filter(|key| !next.contains_key(*key)) {
             let kind = if *kind == 0 { "channel" } else { "subscription" };
-            lines.push(
-                format!("{} {:28}", self.paint.odd(&format!("{kind:12} gone     ")), one_line(name))
-                    .trim_end()
-                    .to_owned(),
-            );
+            let line = format!("{} {:28}", self.paint.odd(&format!("{kind:12} gone     ")), one_line(name));
+            lines.push(line.trim_end().to_owned());
         }
         self.shown = next;
-
-        for problem in status.problems.iter().filter(|problem| !self.problems.contains(problem)) {
-            lines.push(self.problem(problem));
-        }
-        if status.problems.is_empty() && !self.problems.is_empty() {
-            lines.push(self.paint.good("all problems are solved"));
-        }
+        lines.extend(self.problems(status));
         self.problems.clone_from(&status.problems);
+        lines.extend(self.hint(status));
+        lines.extend(self.contract(status));
         lines
     }
 
-    fn channel(&self, channel: &Channel) -> String {
+    /// What is new or has changed. A reason that several share is said with the first of them.
+    fn new_objects(&self, next: &Shown) -> Vec<String> {
+        let mut said = BTreeSet::new();
+        let changed = next.iter().filter(|(key, object)| self.shown.get(*key) != Some(*object));
+        let lines = changed.map(|(_, Object { line, why })| {
+            if why.is_empty() || !said.insert(why.as_str()) {
+                return line.clone();
+            }
+            format!("{line}\n{:13}{}", "", self.paint.odd(&format!("because: {}", one_line(why))))
+        });
+        lines.collect()
+    }
+
+    fn problems(&self, status: &Status) -> Vec<String> {
+        let (before, now) = (&self.problems, &status.problems);
+        let fresh = now.iter().filter(|problem| !before.iter().any(|other| problem.is_same(other)));
+        let solved = before.iter().filter(|problem| !now.iter().any(|other| problem.is_same(other)));
+        let bad = fresh.map(|problem| {
+            let word = self.paint.bad("problem     ");
+            format!("{word} {}  {}{}", problem.place(), problem.about(": "), one_line(&problem.message))
+        });
+        let good = solved.map(|problem| {
+            let word = self.paint.good("solved   ");
+            format!("problem      {word} {}  {}", problem.place(), problem.about("")).trim_end().to_owned()
+        });
+        bad.chain(good).collect()
+    }
+
+    fn hint(&mut self, status: &Status) -> Option<String> {
+        let lacked = std::mem::replace(&mut self.lacks_channels, status.channels.is_empty());
+        (self.lacks_channels && !lacked).then(|| {
+            let word = self.paint.odd("none     ");
+            format!(
+                "channel      {word} no KafkaChannel in {} yet: add a YAML file\n{:13}{}",
+                one_line(&self.folder),
+                "",
+                self.paint.faint("such as deploy/examples/hello/channel.yaml; it is read at once, while this runs")
+            )
+        })
+    }
+
+    /// At the start contracts follow one another until everything is there; nobody asked for those.
+    fn contract(&mut self, status: &Status) -> Option<String> {
+        let is_new = std::mem::replace(&mut self.generation, status.generation) != status.generation;
+        let line = (is_new && self.is_settled)
+            .then(|| format!("contract     {} generation {}", self.paint.good("in force "), status.generation));
+        self.is_settled |= !status.is_on_its_way();
+        line
+    }
+
+    fn channel(&self, channel: &Channel) -> Object {
         let url = self.paint.name(&one_line(&channel.url));
         self.object(
             "channel",
@@ -138,7 +205,7 @@ impl StatusView {
         )
     }
 
-    fn subscription(&self, subscription: &Subscription) -> String {
+    fn subscription(&self, subscription: &Subscription) -> Object {
         let channel = subscription.channel.rsplit('/').next().unwrap_or_default();
         let mut path =
             format!("{} -> {}", one_line(channel), one_line(subscription.subscriber.as_deref().unwrap_or("?")));
@@ -149,33 +216,50 @@ impl StatusView {
         self.object("subscription", &subscription.namespace, &subscription.name, &subscription.ready, &path, &why)
     }
 
-    fn object(&self, kind: &str, namespace: &str, name: &str, ready: &str, place: &str, why: &str) -> String {
+    fn object(&self, kind: &str, namespace: &str, name: &str, ready: &str, place: &str, why: &str) -> Object {
         let state = match ready {
             "True" => self.paint.good("ready    "),
             "False" => self.paint.bad("not ready"),
             _ => self.paint.odd("waiting  "),
         };
         let name = one_line(&format!("{namespace}/{name}"));
-        let line = format!("{kind:12} {state} {name:28}  {place}");
-        if ready == "True" || why.is_empty() {
-            return line.trim_end().to_owned();
-        }
-        format!("{}\n{:13}{}", line.trim_end(), "", self.paint.odd(&format!("because: {}", one_line(why))))
+        let line = format!("{kind:12} {state} {name:28}  {place}").trim_end().to_owned();
+        let why = if ready == "True" { String::new() } else { why.to_owned() };
+        Object { line, why }
+    }
+}
+
+impl Problem {
+    /// Whether a person would call it the same; its line changes with every edit above it.
+    fn is_same(&self, other: &Self) -> bool {
+        let place = |problem: &Self| (problem.file.clone(), problem.object.clone(), problem.field.clone());
+        place(self) == place(other) && self.message == other.message
     }
 
-    fn problem(&self, problem: &Problem) -> String {
-        let mut place = one_line(&problem.file);
-        if let Some(line) = problem.line.filter(|line| *line > 0) {
-            place = format!("{place}:{line}");
+    fn place(&self) -> String {
+        let file = one_line(&self.file);
+        match self.line.filter(|line| *line > 0) {
+            Some(line) => format!("{file}:{line}"),
+            None => file,
         }
-        let parts = [problem.object.as_deref(), problem.field.as_deref()];
+    }
+
+    /// Object and field, then `end`; nothing if both are unknown.
+    fn about(&self, end: &str) -> String {
+        let parts = [self.object.as_deref(), self.field.as_deref()];
         let about: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).map(one_line).collect();
-        let about = if about.is_empty() { String::new() } else { format!("{}: ", about.join(" ")) };
-        format!("{} {place}  {about}{}", self.paint.bad("problem     "), one_line(&problem.message))
+        if about.is_empty() { String::new() } else { format!("{}{end}", about.join(" ")) }
     }
 }
 
 fn why(reason: &Option<String>, message: &Option<String>) -> String {
+    // While Kafka is away nothing else about an object matters, and it is the same for all of them.
+    let message_text = message.as_deref().unwrap_or_default();
+    if let Some((_, rest)) = message_text.split_once("Kafka at ")
+        && let Some(servers) = rest.strip_suffix(" does not answer")
+    {
+        return format!("Kafka at {servers} does not answer");
+    }
     let parts = [reason.as_deref(), message.as_deref()];
     parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
 }
@@ -195,7 +279,7 @@ mod tests {
         "problems":[]}"#;
 
     fn plain() -> StatusView {
-        StatusView::new(Paint::PLAIN)
+        StatusView::new(Paint::PLAIN, Path::new("objects"))
     }
 
     #[test]
@@ -212,7 +296,7 @@ subscription not ready default/printer               hello -> http://127.0.0.1:9
     fn only_what_changed_is_shown_again() {
         let mut view = plain();
         assert_eq!(view.changes(&status(READY)).len(), 2);
-        assert_eq!(view.changes(&status(&READY.replace("\"generation\":3", "\"generation\":4"))), Vec::<String>::new());
+        assert_eq!(view.changes(&status(READY)), Vec::<String>::new());
         let lines = view.changes(&status(&READY.replace("\"ready\":\"False\"", "\"ready\":\"True\"")));
         assert_eq!(lines.len(), 1);
         assert!(lines[0].starts_with("subscription ready "), "{lines:?}");
@@ -222,8 +306,9 @@ subscription not ready default/printer               hello -> http://127.0.0.1:9
     fn a_removed_object_is_said_to_be_gone() {
         let mut view = plain();
         assert_eq!(view.changes(&status(READY)).len(), 2);
-        let lines = view.changes(&status("{}"));
-        assert_eq!(lines, ["channel      gone      default/hello", "subscription gone      default/printer"]);
+        let lines = view.changes(&status(r#"{"generation":3}"#));
+        assert_eq!(lines[..2], ["channel      gone      default/hello", "subscription gone      default/printer"]);
+        assert!(lines[2].starts_with("channel      none      no KafkaChannel in objects yet"), "{lines:?}");
     }
 
     #[test]
@@ -234,9 +319,83 @@ subscription not ready default/printer               hello -> http://127.0.0.1:9
                 "message":"expected a whole number"}]}"#,
         );
         let expected = "problem      a.yaml:7  Subscription default/x spec.delivery.retry: expected a whole number";
-        assert_eq!(view.changes(&bad), [expected]);
+        assert_eq!(view.changes(&bad)[0], expected);
         assert_eq!(view.changes(&bad), Vec::<String>::new());
-        assert_eq!(view.changes(&status("{}")), ["all problems are solved"]);
+    }
+
+    #[test]
+    fn each_solved_problem_has_its_own_line_and_one_that_only_moved_has_none() {
+        let mut view = plain();
+        let problems = |list: &[(&str, u64)]| Status {
+            problems: list
+                .iter()
+                .map(|(field, line)| Problem {
+                    file: "a.yaml".to_owned(),
+                    line: Some(*line),
+                    object: Some("Subscription default/x".to_owned()),
+                    field: Some((*field).to_owned()),
+                    message: "no".to_owned(),
+                })
+                .collect(),
+            ..status(READY)
+        };
+        assert_eq!(view.changes(&problems(&[("spec.a", 3), ("spec.b", 4)])).len(), 4);
+        let lines = view.changes(&problems(&[("spec.b", 9)]));
+        assert_eq!(lines, ["problem      solved    a.yaml:3  Subscription default/x spec.a"]);
+        let lines = view.changes(&problems(&[]));
+        assert_eq!(lines, ["problem      solved    a.yaml:9  Subscription default/x spec.b"]);
+    }
+
+    #[test]
+    fn a_new_contract_is_told_once_everything_had_been_decided_and_not_before() {
+        let mut view = plain();
+        let at = |generation: u64, ready: &str| {
+            status(&READY.replace("\"generation\":3", &format!("\"generation\":{generation}")).replace("False", ready))
+        };
+        let told =
+            |lines: Vec<String>| lines.into_iter().filter(|line| line.starts_with("contract")).collect::<Vec<_>>();
+        assert_eq!(told(view.changes(&at(1, "Unknown"))), Vec::<String>::new());
+        assert_eq!(told(view.changes(&at(2, "True"))), Vec::<String>::new(), "the start is no news");
+        assert_eq!(told(view.changes(&at(3, "Unknown"))), ["contract     in force  generation 3"]);
+        assert_eq!(told(view.changes(&at(3, "True"))), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_empty_folder_says_what_to_do_once() {
+        let mut view = plain();
+        let lines = view.changes(&status("{}"));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(
+            lines[0].starts_with("channel      none      no KafkaChannel in objects yet: add a YAML file"),
+            "{lines:?}"
+        );
+        assert_eq!(view.changes(&status("{}")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_kafka_that_is_away_is_said_once_and_not_with_each_object() {
+        let away = "Kafka at k:9092 does not answer";
+        let channel = |name: &str| Channel {
+            name: name.to_owned(),
+            ready: "False".to_owned(),
+            reason: Some(format!("Failed to create topic: {name}")),
+            message: Some(away.to_owned()),
+            ..Channel::default()
+        };
+        let subscription = Subscription {
+            ready: "False".to_owned(),
+            reason: Some("TopicReady".to_owned()),
+            message: Some(format!("channel a: Failed to create topic: a {away}")),
+            ..Subscription::default()
+        };
+        let status = Status {
+            channels: vec![channel("a"), channel("b")],
+            subscriptions: vec![subscription],
+            ..Status::default()
+        };
+        let text = plain().changes(&status).join("\n");
+        assert_eq!(text.matches("because: ").count(), 1, "{text}");
+        assert!(text.contains(&format!("because: {away}\n")), "{text}");
     }
 
     #[test]

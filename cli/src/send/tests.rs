@@ -66,3 +66,17 @@ fn a_refusal_says_why() {
     assert!(reason(&answer(404, "")).is_some_and(|text| text.contains("millrace dev")));
     assert_eq!(reason(&answer(418, "")), None);
 }
+
+#[tokio::test]
+async fn a_long_wait_is_told_until_it_is_over() {
+    let (answered, mut answer) = tokio::sync::mpsc::channel(1);
+    let mut told = 0;
+    let result = while_telling(answer.recv(), Duration::from_millis(1), |_| {
+        told += 1;
+        if told == 3 {
+            answered.try_send("answer").unwrap();
+        }
+    });
+    assert_eq!(result.await, Some("answer"));
+    assert_eq!(told, 3);
+}

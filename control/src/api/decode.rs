@@ -4,6 +4,8 @@
 //! typo must be seen, but it must not take a working channel down. Pure; lines are added by the caller.
 //! Source: control-plane spec 1.1, 1.2 and 1.9.
 
+mod wording;
+
 use serde::de::DeserializeOwned;
 use serde_ignored::Path;
 use serde_json::Value;
@@ -71,6 +73,9 @@ pub fn decode(document: &Value) -> Decoded {
         Err(mut errors) => {
             if kind == Kind::Secret {
                 redact(&mut errors);
+            }
+            for error in &mut errors {
+                error.message = wording::readable(&error.message);
             }
             Decoded::Bad { identity, errors }
         }

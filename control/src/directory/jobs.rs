@@ -1,9 +1,9 @@
 //! Attempts at things outside this process: what runs, what waits for its next attempt, what came of it.
 //!
-//! Bounded: at most one round of topics, [`GROUPS_AT_ONCE`] groups and [`PROBES_AT_ONCE`] probes at a time; what is
+//! Bounded: at most one round of topics, [`GROUPS_AT_ONCE`] groups, [`PROBES_AT_ONCE`] probes and [`NAMES_AT_ONCE`] names at a time; what is
 //! beyond waits. A failed attempt is repeated with doubling pauses, a probe that succeeded is repeated now and then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,11 +16,15 @@ use crate::offsets;
 use crate::probe::Prober;
 use crate::reconcile::observed::{GroupKey, Observed, Probe, Progress, TopicKey};
 use crate::reconcile::{Outcome, ProbeRequest, TopicRequest};
-use crate::topics::Topics;
+use crate::topics::{TopicError, Topics};
 
 /// Each has a Kafka client of its own, with its threads.
 const GROUPS_AT_ONCE: usize = 16;
 const PROBES_AT_ONCE: usize = 16;
+/// Each takes a thread while the system's resolver works.
+const NAMES_AT_ONCE: usize = 4;
+/// A resolver that takes longer counts as one that knows nothing.
+const NAME_LIMIT: Duration = Duration::from_secs(5);
 /// Beyond the client's own limits: a client that hangs must not hang its group for ever.
 const GROUP_LIMIT: Duration = Duration::from_secs(60);
 const TOPICS_LIMIT: Duration = Duration::from_secs(60);
@@ -39,6 +43,8 @@ enum Key {
     Group(GroupKey),
     /// Uid of the channel.
     Probe(String),
+    /// A host name.
+    Name(String),
 }
 
 /// A fact found out by a job.
@@ -47,6 +53,7 @@ enum Fact {
     Topics(Vec<(TopicKey, Progress)>),
     Group(GroupKey, Progress),
     Probe(String, Probe),
+    Name(String, bool),
 }
 
 #[derive(Debug)]
@@ -97,12 +104,30 @@ impl<T: Topics> Jobs<T> {
                 }
             }
         }
+        self.start_names(&outcome.wanted.names, now);
         for request in &outcome.probes {
             if self.count(|key| matches!(key, Key::Probe(_))) >= PROBES_AT_ONCE {
                 break;
             }
             if self.is_due(&Key::Probe(request.uid.clone()), now) {
                 self.start_probe(request.clone());
+            }
+        }
+    }
+
+    fn start_names(&mut self, wanted: &BTreeSet<String>, now: Instant) {
+        for host in wanted {
+            if self.count(|key| matches!(key, Key::Name(_))) >= NAMES_AT_ONCE {
+                break;
+            }
+            if self.is_due(&Key::Name(host.clone()), now) {
+                self.begin(Key::Name(host.clone()));
+                let host = host.clone();
+                self.running.spawn(async move {
+                    let looked_up = timeout(NAME_LIMIT, tokio::net::lookup_host((host.as_str(), 80))).await;
+                    let is_known = looked_up.is_ok_and(|found| found.is_ok_and(|mut found| found.next().is_some()));
+                    Fact::Name(host, is_known)
+                });
             }
         }
     }
@@ -147,6 +172,7 @@ impl<T: Topics> Jobs<T> {
                 Key::Topic(key) => outcome.topics.iter().any(|request| request.key == *key),
                 Key::Group(key) => outcome.groups.contains(key),
                 Key::Probe(uid) => outcome.probes.iter().any(|request| request.uid == *uid),
+                Key::Name(host) => outcome.wanted.names.contains(host),
             };
             wanted || attempt.due.is_none()
         });
@@ -161,6 +187,7 @@ impl<T: Topics> Jobs<T> {
             self.begin(Key::Topic(request.key.clone()));
         }
         let topics = Arc::clone(&self.topics);
+        let away = Progress::Failed(TopicError::Away(access.servers()).to_string());
         self.running.spawn(async move {
             let results = timeout(TOPICS_LIMIT, topics.ensure(&access, &requests)).await.unwrap_or_default();
             let mut results = results.into_iter();
@@ -168,7 +195,7 @@ impl<T: Topics> Jobs<T> {
                 let progress = match results.next() {
                     Some(Ok(())) => Progress::Done,
                     Some(Err(error)) => Progress::Failed(error.to_string()),
-                    None => Progress::Failed("Kafka did not answer in time".to_owned()),
+                    None => away.clone(),
                 };
                 (request.key, progress)
             });
@@ -179,6 +206,7 @@ impl<T: Topics> Jobs<T> {
     fn start_group(&mut self, access: KafkaAccess, key: GroupKey) {
         self.begin(Key::Group(key.clone()));
         let clients = Arc::clone(&self.clients);
+        let away = Progress::Failed(TopicError::Away(access.servers()).to_string());
         self.running.spawn(async move {
             // Held until the client is closed, which is after its result is known.
             let permit = clients.acquire_owned().await.expect("the semaphore is never closed");
@@ -196,7 +224,7 @@ impl<T: Topics> Jobs<T> {
                 }
                 Ok(Ok(Err(error))) => Progress::Failed(error.to_string()),
                 Ok(Err(_)) => Progress::Failed("the attempt broke off".to_owned()),
-                Err(_) => Progress::Failed("Kafka did not answer in time".to_owned()),
+                Err(_) => away,
             };
             Fact::Group(key, progress)
         });
@@ -226,6 +254,10 @@ impl<T: Topics> Jobs<T> {
             Fact::Probe(uid, answer) => {
                 self.ended(Key::Probe(uid.clone()), answer == Probe::Ready);
                 observed.probes.insert(uid, answer);
+            }
+            Fact::Name(host, is_known) => {
+                self.ended(Key::Name(host.clone()), is_known);
+                observed.names.insert(host, is_known);
             }
         }
     }

@@ -20,13 +20,31 @@ impl LastGood {
     /// The objects that are in force after a scan, and what to tell about the difference.
     ///
     /// An object stays as it was while its document is bad. When a bad document does not tell which object it is,
-    /// everything that its file held and no good document gives now stays. What is gone without a bad document is gone.
+    /// everything that its file held and no good document of that file gives now stays. What is gone without a bad
+    /// document is gone. Of two definitions that of the file in force comes first, whatever the files are called.
     pub(crate) fn accept(&mut self, scan: Scan) -> (Vec<Sourced>, Vec<Problem>) {
         let mut problems: Vec<Problem> = scan.foreign_problems().collect();
         problems.extend(scan.problems);
-        let mut seen: BTreeSet<Identity> = BTreeSet::new();
+        // The index keeps the first of two definitions, so those from the files of the objects in force come first.
+        let (incumbents, newcomers): (Vec<Sourced>, Vec<Sourced>) =
+            scan.objects.into_iter().partition(|sourced| self.is_incumbent(sourced));
+        let mut seen: BTreeSet<Identity> = incumbents.iter().map(|sourced| sourced.object.identity()).collect();
+        let good_elsewhere: BTreeSet<Identity> = newcomers.iter().map(|sourced| sourced.object.identity()).collect();
         let mut in_force: Vec<Sourced> = Vec::new();
-        for sourced in scan.objects {
+        for (identity, old) in self.objects.iter().filter(|(identity, _)| !seen.contains(*identity)) {
+            let is_bad_at_home = scan.bad.iter().any(|bad| {
+                bad.file == old.source.file && bad.identity.as_ref().is_none_or(|identified| identified == identity)
+            });
+            let is_bad = scan.bad.iter().any(|bad| bad.identity.as_ref() == Some(identity));
+            if is_bad_at_home || (is_bad && !good_elsewhere.contains(identity)) {
+                let message = "the last good version stays in force until the document is mended or removed";
+                problems.push(Problem::with_field(&old.source, identity, "", message));
+                in_force.push(old.clone());
+            }
+        }
+        seen.clear();
+        seen.extend(in_force.iter().map(|kept| kept.object.identity()));
+        for sourced in incumbents.into_iter().chain(newcomers) {
             let identity = sourced.object.identity();
             let old = if seen.insert(identity.clone()) { self.objects.get(&identity) } else { None };
             in_force.push(match old {
@@ -34,23 +52,17 @@ impl LastGood {
                 None => sourced,
             });
         }
-        for (identity, old) in &self.objects {
-            let bad = scan.bad.iter().any(|bad| match &bad.identity {
-                Some(bad) => bad == identity,
-                None => bad.file == old.source.file,
-            });
-            if bad && !seen.contains(identity) {
-                let message = "the last good version stays in force until the document is mended or removed";
-                problems.push(Problem::with_field(&old.source, identity, "", message));
-                in_force.push(old.clone());
-            }
-        }
         self.objects = BTreeMap::new();
         for sourced in &in_force {
             // Of duplicates the first counts, as in the index.
             self.objects.entry(sourced.object.identity()).or_insert_with(|| sourced.clone());
         }
         (in_force, problems)
+    }
+
+    /// Whether it is from the file that the object in force came from.
+    fn is_incumbent(&self, sourced: &Sourced) -> bool {
+        self.objects.get(&sourced.object.identity()).is_some_and(|old| old.source.file == sourced.source.file)
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Observed {
     pub groups: BTreeMap<GroupKey, Progress>,
     /// By uid of the channel.
     pub probes: BTreeMap<String, Probe>,
+    /// Whether host names of Services can be resolved here; only asked outside a cluster.
+    pub names: BTreeMap<String, bool>,
     /// The contract in force.
     pub published: Published,
     /// Why the last contract could not be written; absent when it could.

@@ -10,7 +10,7 @@ use super::{Settings, TopicRequest};
 use crate::addressable::{Address, Addressing, DEFAULT_DOMAIN, is_absolute, resolve};
 use crate::api::channel::{Channel, DEFAULT_RETENTION, Endpoint, Subscriber};
 use crate::api::delivery::Delivery;
-use crate::api::meta::Destination;
+use crate::api::meta::{Destination, Meta};
 use crate::api::subscription::Subscription;
 use crate::api::{Identity, Kind, Problem, Source};
 use crate::contract::delivery::{SUBSCRIPTION_BACKOFF, egress_config, merge};
@@ -67,7 +67,7 @@ pub struct SubscriberPlan {
     /// What the contract should say, or why it cannot.
     pub egress: Result<wire::Egress, Failure>,
     /// Where to report: the place, the object and the field.
-    report: (Source, Identity, String),
+    pub(super) report: (Source, Identity, String),
 }
 
 /// A channel with its subscriptions.
@@ -86,8 +86,7 @@ impl ChannelPlan<'_> {
     /// What a person should look at.
     pub fn problems(&self) -> impl Iterator<Item = Problem> {
         let meta = &self.channel.meta;
-        let identity =
-            Identity { kind: Kind::KafkaChannel, namespace: meta.namespace.clone(), name: meta.name.clone() };
+        let identity = channel_identity(meta);
         let own = self.config.as_ref().err().map(|error| Problem::with_field(self.source, &identity, "", error));
         let of_subscribers = self.subscribers.iter().filter_map(|subscriber| {
             let failure = subscriber.egress.as_ref().err()?;
@@ -96,6 +95,10 @@ impl ChannelPlan<'_> {
         });
         own.into_iter().chain(of_subscribers)
     }
+}
+
+fn channel_identity(meta: &Meta) -> Identity {
+    Identity { kind: Kind::KafkaChannel, namespace: meta.namespace.clone(), name: meta.name.clone() }
 }
 
 /// Everything that plans are made from.
@@ -209,8 +212,7 @@ impl<'a> Context<'a> {
     /// A subscription that Knative's controller wrote into the channel.
     fn managed(entry: &'a Entry<Channel>, index: usize, subscriber: &'a Subscriber) -> Wanted<'a> {
         let meta = &entry.object.meta;
-        let identity =
-            Identity { kind: Kind::KafkaChannel, namespace: meta.namespace.clone(), name: meta.name.clone() };
+        let identity = channel_identity(meta);
         let address = |endpoint: &Endpoint| {
             if !is_absolute(&endpoint.uri) {
                 return Err(format!("uri {:?} is not an absolute http or https URL", endpoint.uri));

@@ -63,8 +63,8 @@ async fn create(client: &Client, requests: &[TopicRequest], servers: &str) -> Ve
     let results = match client.create_topics(&topics, &options).await {
         Ok(results) => results,
         Err(error) => {
-            let text = format!("Kafka at {servers} gave no answer: {error}");
-            return requests.iter().map(|_| Err(TopicError::Request(text.clone()))).collect();
+            let error = unanswered(&error, servers);
+            return requests.iter().map(|_| Err(error.clone())).collect();
         }
     };
     requests
@@ -80,4 +80,36 @@ async fn create(client: &Client, requests: &[TopicRequest], servers: &str) -> Ve
             }
         })
         .collect()
+}
+
+/// A request that ran into its time limit was never answered; the client's own words for that say less.
+fn unanswered(error: &KafkaError, servers: &str) -> TopicError {
+    let away = [
+        RDKafkaErrorCode::OperationTimedOut,
+        RDKafkaErrorCode::RequestTimedOut,
+        RDKafkaErrorCode::BrokerTransportFailure,
+        RDKafkaErrorCode::AllBrokersDown,
+    ];
+    // The client's own look-up of codes leaves admin requests out.
+    let code = if let KafkaError::AdminOp(code) = error { Some(*code) } else { error.rdkafka_error_code() };
+    if code.is_some_and(|code| away.contains(&code)) {
+        TopicError::Away(servers.to_owned())
+    } else {
+        TopicError::Request(format!("Kafka at {servers} gave no usable answer: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kafka_that_is_away_is_said_to_be_away_and_nothing_else() {
+        for code in [RDKafkaErrorCode::OperationTimedOut, RDKafkaErrorCode::BrokerTransportFailure] {
+            let error = unanswered(&KafkaError::AdminOp(code), "k:9092");
+            assert_eq!(error.to_string(), "Kafka at k:9092 does not answer");
+        }
+        let other = unanswered(&KafkaError::AdminOp(RDKafkaErrorCode::Authentication), "k:9092").to_string();
+        assert!(other.starts_with("Kafka at k:9092 gave no usable answer: "), "{other}");
+    }
 }

@@ -12,9 +12,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, put};
 use millrace_control::addressable::Addressing;
 use millrace_control::directory::{self, Folders};
+use millrace_control::metrics::ControlMetrics;
 use millrace_control::probe::Prober;
 use millrace_control::reconcile::Settings;
 use millrace_control::topics::embedded::EmbeddedTopics;
+use millrace_runtime::metrics::Metrics;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::MockCluster;
@@ -75,9 +77,15 @@ pub(crate) struct Laptop {
 pub(crate) struct Running {
     shutdown: CancellationToken,
     task: JoinSet<Result<(), directory::DirectoryError>>,
+    measured: Metrics,
 }
 
 impl Running {
+    /// What `/metrics` would show.
+    pub(crate) fn metrics(&self) -> String {
+        self.measured.text()
+    }
+
     pub(crate) async fn stop(mut self) {
         self.shutdown.cancel();
         let ended = tokio::time::timeout(PATIENCE, self.task.join_next()).await.expect("the shell stops");
@@ -117,9 +125,11 @@ impl Laptop {
         };
         let topics = EmbeddedTopics::new(self.broker.parse().unwrap()).unwrap();
         let prober = Prober::new(self.ingress.parse().unwrap()).unwrap();
+        let measured = Metrics::new();
+        let metrics = ControlMetrics::register(&measured).unwrap();
         let mut task = JoinSet::new();
-        task.spawn(directory::run(folders, settings, topics, prober, shutdown.clone()));
-        Running { shutdown, task }
+        task.spawn(directory::run(folders, settings, topics, prober, metrics, shutdown.clone()));
+        Running { shutdown, task, measured }
     }
 
     /// The status once it is as wanted; fails with the last one when it never is.

@@ -185,3 +185,40 @@ async fn the_shipped_examples_work_as_they_stand() {
         running.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_of_a_cluster_is_a_problem_where_its_name_leads_nowhere() {
+    let laptop = Laptop::new();
+    let reference = subscription("one", "http://unused/")
+        .replace("uri: http://unused/", "ref:\n      apiVersion: v1\n      kind: Service\n      name: billing-nowhere");
+    laptop.write("objects.yaml", &format!("{CHANNEL}---\n{reference}"));
+    let running = laptop.start();
+    let status = laptop.wait(|status| !status["problems"].as_array().unwrap().is_empty()).await;
+    let problem = &status["problems"][0];
+    let expected = "billing-nowhere.default.svc.cluster.local resolves only inside the cluster; use uri here";
+    assert_eq!((&problem["message"], &problem["field"]), (&expected.into(), &"spec.subscriber".into()));
+    assert_eq!(problem["line"], 17, "{problem}");
+    // The name may lead somewhere later: the subscription works as any other whose subscriber is away.
+    laptop.wait(|status| status["subscriptions"][0]["ready"] == "True").await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_tell_the_build_and_how_the_objects_are() {
+    let laptop = Laptop::new();
+    laptop.write("objects.yaml", &format!("{CHANNEL}---\n{}", subscription("one", "http://127.0.0.1:9000/")));
+    laptop.write("bad.yaml", "kind: [\n");
+    let running = laptop.start();
+    let status = laptop.wait(|status| status["subscriptions"][0]["ready"] == "True").await;
+    let text = running.metrics();
+    for line in [
+        "millrace_control_channels_ready 1",
+        "millrace_control_subscriptions_ready 1",
+        "millrace_control_problems 1",
+        &format!("millrace_control_contract_generation {}", status["generation"]),
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+    assert!(text.contains("millrace_build_info{") && text.contains("version=\""), "{text}");
+    running.stop().await;
+}

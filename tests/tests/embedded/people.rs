@@ -73,14 +73,79 @@ fn dev_runs_a_person_s_own_objects_and_follows_their_edits() {
         subscription_yaml("two", "orders", &subscriber.url("/two"), "").as_bytes(),
     );
     dev.wait_for_log("subscription two ready", LIMIT, |line| says(line, &["ready", "shop/two"]));
+    dev.wait_for_log("the new contract", LIMIT, |line| says(line, &["contract", "in force", "generation"]));
+    fs::remove_file(folder.path().join("bad.yaml")).unwrap();
+    dev.wait_for_log("the bad file solved", LIMIT, |line| says(line, &["problem", "solved", "bad.yaml"]));
     fs::remove_file(folder.path().join("one.yaml")).unwrap();
     dev.wait_for_log("subscription one to be gone", LIMIT, |line| says(line, &["gone", "shop/one"]));
     assert_eq!(send(&["--id", "c"]).0.code(), Some(0));
     subscriber.wait_for_arrivals("/two", 1, LIMIT);
     assert_eq!(subscriber.count_on("/one"), 2);
 
+    let nowhere = url.replace("/orders", "/none");
+    assert_eq!(Program::named("millrace").arg("send").arg(&nowhere).run_to_end(LIMIT).0.code(), Some(1));
+    dev.wait_for_log("the refused request", LIMIT, |line| says(line, &["refused", "404", "/shop/none"]));
     dev.terminate();
     assert_eq!(dev.wait_for_exit(LIMIT).code(), Some(0), "{}", dev.output());
+    let output = dev.output();
+    assert!(says_in(&output, &["accepted", "202", "stored in", "partition"]), "{output}");
+}
+
+fn says_in(output: &str, words: &[&str]) -> bool {
+    output.lines().any(|line| words.iter().all(|word| line.contains(word)))
+}
+
+#[test]
+fn dev_on_an_empty_folder_says_what_to_do_and_takes_the_first_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Program::named("millrace").arg("dev").arg(folder.path()).arg("--port").arg("0").start();
+    dev.wait_for_log("a hint", LIMIT, |line| says(line, &["no KafkaChannel in", "add a YAML file"]));
+    replace(&folder.path().join("channel.yaml"), channel_yaml("orders").as_bytes());
+    dev.wait_for_log("the channel ready", LIMIT, |line| says(line, &["ready", "shop/orders"]));
+    dev.terminate();
+    assert_eq!(dev.wait_for_exit(LIMIT).code(), Some(0), "{}", dev.output());
+}
+
+#[test]
+fn an_unknown_property_is_told_once_where_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let tuning = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: config-kafka-channel-data-plane\ndata:\n  \
+                  config-kafka-channel-producer.properties: |\n    linger.mss=7\n";
+    replace(&folder.path().join("channel.yaml"), channel_yaml("orders").as_bytes());
+    replace(&folder.path().join("tuning.yaml"), tuning.as_bytes());
+    let (mut dev, _) = start_dev(folder.path());
+    dev.wait_for_log("the property", LIMIT, |line| says(line, &["tuning.yaml:6", "linger.mss"]));
+    dev.terminate();
+    dev.wait_for_exit(LIMIT);
+    let output = dev.output();
+    assert_eq!(output.matches("linger.mss").count(), 1, "{output}");
+}
+
+#[test]
+fn a_state_folder_among_the_objects_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for state in [folder.path().to_owned(), folder.path().join("state")] {
+        let dev = Program::named("millrace").arg("dev").arg(folder.path()).arg("--port").arg("0");
+        let (status, output) = dev.arg("--state").arg(&state).run_to_end(LIMIT);
+        assert_eq!(status.code(), Some(1), "{output}");
+        assert!(output.contains("--state"), "{output}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn wrong_arguments_end_with_2_and_say_what_would_be_right() {
+    for (words, hint) in [
+        (&["dev", "/", "--kafka", "localhost"][..], "HOST:PORT"),
+        (&["send", "127.0.0.1:9100/x"], "http://127.0.0.1:9100/x"),
+        (&["send", "ftp://127.0.0.1/x"], "http://"),
+        (&["send", "http://127.0.0.1:9/x", "--type", ""], "must not be empty"),
+    ] {
+        let program = words.iter().fold(Program::named("millrace"), |program, word| program.arg(word));
+        let (status, output) = program.run_to_end(LIMIT);
+        assert_eq!(status.code(), Some(2), "{words:?}: {output}");
+        assert!(output.contains(hint), "{words:?}: {output}");
+    }
 }
 
 #[test]
@@ -114,12 +179,26 @@ fn display_prints_what_it_receives() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["demo", "dev", "send", "display", "ingress", "dispatcher", "control"] {
+    // Each with what only its own example holds: the channel of deploy/examples/hello, or a variable of the role.
+    for (command, own) in [
+        ("demo", "--count 10"),
+        ("dev", "/default/orders"),
+        ("send", "/default/orders"),
+        ("display", "--port 9001"),
+        ("ingress", "INGRESS_PORT=8080"),
+        ("dispatcher", "CONSUMER_CONFIG_FILE_PATH="),
+        ("control", "--objects ./objects"),
+    ] {
         let (status, output) = Program::named("millrace").arg(command).arg("--help").run_to_end(LIMIT);
         assert_eq!(status.code(), Some(0), "{command}: {output}");
         assert!(output.contains("Usage"), "{command}: {output}");
-        assert!(output.contains(&format!("millrace {command}")), "{command}: {output}");
+        let examples = output.split_once("Examples").map(|(_, examples)| examples);
+        let examples = examples.unwrap_or_else(|| panic!("{command} has no examples: {output}"));
+        assert!(examples.contains(&format!("millrace {command}")), "{command}: {output}");
+        assert!(examples.contains(own), "{command} does not show {own:?}: {output}");
     }
+    let (_, output) = Program::named("millrace").arg("--help").run_to_end(LIMIT);
+    assert!(output.contains("http://127.0.0.1:8080/default/orders"), "{output}");
 }
 
 #[test]

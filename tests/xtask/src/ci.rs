@@ -3,7 +3,7 @@
 //! Each stage is also a command of its own, so that a person can repeat the one that failed.
 
 use crate::step::{Failure, cargo, stage};
-use crate::{demo, deny, features, measure};
+use crate::{deny, features, measure, millrace};
 
 /// All stages; stops at the first that fails.
 ///
@@ -15,7 +15,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     stage("doc", doc)?;
     stage("deny", deny::run)?;
     stage("test", || test(&[]))?;
-    stage("demo", || demo::run(&["--count".into(), "5".into()]))?;
+    stage("demo", || millrace::run("demo", &["--count".into(), "5".into()]))?;
     stage("bench smoke", || measure::run(&["smoke".into()]))?;
     println!("\nall stages passed");
     Ok(())

@@ -5,10 +5,10 @@
 #![expect(clippy::print_stdout, reason = "this is a command-line program; what it prints is its output")]
 
 mod ci;
-mod demo;
 mod deny;
 mod features;
 mod measure;
+mod millrace;
 mod step;
 
 use std::process::ExitCode;
@@ -17,6 +17,8 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   demo [ARGS]      build and run `millrace demo`: one event's journey, on this machine (try: demo --count 5)
+  dev DIR [ARGS]   build and run `millrace dev`: the same on your own YAML (try: dev deploy/examples/hello);
+                   DIR is relative to the repository's root
   test [FILTER]    build the binaries and run all tests, or those whose name contains FILTER
   ci               everything a change must pass; .ci/run is this
   clippy           lints, warnings are errors
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
     let command = args.next().unwrap_or_default();
     let rest: Vec<String> = args.collect();
     let done = match command.as_str() {
-        "demo" => demo::run(&rest),
+        "demo" | "dev" => millrace::run(&command, &rest),
         "test" => ci::test(&rest),
         "ci" => ci::run(),
         "clippy" => ci::clippy(),

@@ -63,7 +63,7 @@ fn check(shown: &[Row], expected: &[&str]) {
 fn a_delivery_that_is_read_first_waits_for_the_record() {
     let (mut journeys, now) = (Journeys::default(), Instant::now());
     check(&journeys.step(&delivered("a", "plain"), now), &[]);
-    check(&journeys.step(&stored("a"), now), &["stored", "delivered"]);
+    check(&journeys.step(&stored("a"), now), &["accepted", "delivered"]);
     check(&journeys.step(&delivered("a", "other"), now), &["delivered"]);
 }
 
@@ -104,7 +104,7 @@ fn an_event_produced_by_someone_else_is_shown_after_a_moment() {
 fn events_do_not_wait_for_one_another() {
     let (mut journeys, now) = (Journeys::default(), Instant::now());
     check(&journeys.step(&delivered("a", "plain"), now), &[]);
-    check(&journeys.step(&stored("b"), now), &["stored"]);
+    check(&journeys.step(&stored("b"), now), &["accepted"]);
 }
 
 #[test]
@@ -112,9 +112,9 @@ fn memory_is_bounded_and_nothing_held_is_forgotten() {
     let (mut journeys, now) = (Journeys::default(), Instant::now());
     check(&journeys.step(&delivered("first", "plain"), now), &[]);
     for number in 1..REMEMBERED {
-        check(&journeys.step(&stored(&number.to_string()), now), &["stored"]);
+        check(&journeys.step(&stored(&number.to_string()), now), &["accepted"]);
     }
-    check(&journeys.step(&stored("one more"), now), &["delivered", "stored"]);
+    check(&journeys.step(&stored("one more"), now), &["delivered", "accepted"]);
     assert_eq!(journeys.by_event.len(), REMEMBERED);
 }
 
@@ -129,7 +129,7 @@ fn only_ends_that_no_attempt_has_shown_have_a_row() {
         (FinishOutcome::Invalid, Some("no event")),
     ] {
         let (mut journeys, now) = (Journeys::default(), Instant::now());
-        check(&journeys.step(&stored("a"), now), &["stored"]);
+        check(&journeys.step(&stored("a"), now), &["accepted"]);
         check(&journeys.step(&finished(outcome), now), expected.as_slice());
     }
 }
@@ -175,7 +175,7 @@ order-1       accepted        202         3.4 ms  http://127.0.0.1:8080/default/
 #[test]
 fn an_attempt_without_a_response_says_why() {
     let (mut journeys, now) = (Journeys::default(), Instant::now());
-    check(&journeys.step(&stored("a"), now), &["stored"]);
+    check(&journeys.step(&stored("a"), now), &["accepted"]);
     let Step::Attempt(mut refused) = attempt("a", "plain", 1, 0, AttemptOutcome::Retry) else { panic!("an attempt") };
     refused.status = None;
     refused.error = Some("connection\u{1b}[0m refused".to_owned());
@@ -193,4 +193,27 @@ fn after_an_interruption_the_event_is_named_again() {
     assert!(table.render(&rows[0]).starts_with("   "));
     table.interrupted();
     assert!(table.render(&rows[0]).starts_with("a  "));
+}
+
+#[test]
+fn an_event_of_somebody_else_is_accepted_and_stored_in_one_row() {
+    let (mut journeys, now) = (Journeys::default(), Instant::now());
+    let rows = journeys.step(&stored("a"), now);
+    let expected = "\
+a             accepted        202         1.1 ms  stored in knative-messaging-kafka.default.orders  partition 0 offset 12";
+    assert_eq!(Table::new(Paint::PLAIN).render(&rows[0]), expected);
+}
+
+#[test]
+fn a_refused_request_has_a_row() {
+    let refused = Refused {
+        status: 404,
+        method: "POST".to_owned(),
+        path: "/default/none".to_owned(),
+        host: Some("127.0.0.1:8080".to_owned()),
+        reason: Some("no channel here".to_owned()),
+    };
+    let expected = "\
+-             refused         404                 POST /default/none at 127.0.0.1:8080: no channel here";
+    assert_eq!(Table::new(Paint::PLAIN).render(&refused_row(&refused)), expected);
 }

@@ -85,12 +85,12 @@ fn warnings_and_errors_keep_their_fields() {
         Line::Trouble(Trouble {
             is_error: false,
             message: "file refused".to_owned(),
-            fields: "line=3 path=/a".to_owned(),
+            fields: "line: 3, path: /a".to_owned(),
         }),
     );
     check(
         r#"{"level":"ERROR","message":"event lost","event_id":"a"}"#,
-        Line::Trouble(Trouble { is_error: true, message: "event lost".to_owned(), fields: "event_id=a".to_owned() }),
+        Line::Trouble(Trouble { is_error: true, message: "event lost".to_owned(), fields: "event id: a".to_owned() }),
     );
 }
 
@@ -118,4 +118,37 @@ fn other_information_is_quiet() {
 #[test]
 fn a_step_with_a_missing_field_is_quiet_rather_than_wrong() {
     check(r#"{"level":"DEBUG","message":"Record produced","event_id":"a-1"}"#, Line::Quiet);
+}
+
+#[test]
+fn a_refused_request_says_who_asked_for_what_and_why_not() {
+    let line = |method: &str, status: u16| {
+        format!(
+            r#"{{"level":"DEBUG","message":"Request refused","path":"/default/x","host":"h:80","method":"{method}",
+                "status":{status},"reason":"no channel here"}}"#
+        )
+    };
+    let refused = |method: &str, status: i64| {
+        Line::Refused(Refused {
+            status,
+            method: method.to_owned(),
+            path: "/default/x".to_owned(),
+            host: Some("h:80".to_owned()),
+            reason: Some("no channel here".to_owned()),
+        })
+    };
+    check(&line("POST", 404), refused("POST", 404));
+    check(&line("GET", 405), refused("GET", 405));
+    // Control asks like this until the ingress knows the channel.
+    check(&line("GET", 404), Line::Quiet);
+}
+
+#[test]
+fn what_control_says_about_a_property_is_not_repeated() {
+    for message in ["Property not used as given", "Property without the expected effect"] {
+        check(
+            &format!(r#"{{"level":"WARN","message":"{message}","key":"a","reason":"unknown key, ignored"}}"#),
+            Line::Quiet,
+        );
+    }
 }

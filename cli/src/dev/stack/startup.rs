@@ -58,6 +58,9 @@ pub(super) async fn broker(choice: &BrokerChoice, screen: &mut Screen) -> Result
     let address = format!("127.0.0.1:{port}");
     let limits = screen.console().paint().faint("in memory, keeps nothing: the last 5 MiB a partition, until the end");
     screen.started("broker", &format!("{address}  {limits}"));
+    if fixed_port.is_some() {
+        screen.hint("other clients may produce and use groups of their own, but must not join a subscription's group");
+    }
     Ok((Some(Broker { embedded, api, forward, stop }), address))
 }
 

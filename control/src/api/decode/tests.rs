@@ -74,7 +74,7 @@ fn both_versions_of_a_channel_are_read() {
 #[test]
 fn a_channel_that_the_webhook_refuses_is_refused() {
     check_error(&channel(&json!({"numPartitions": -1})), "spec.numPartitions", "found -1");
-    check_error(&channel(&json!({"numPartitions": "3"})), "spec.numPartitions", "invalid type: string");
+    check_error(&channel(&json!({"numPartitions": "3"})), "spec.numPartitions", "must be a whole number");
     check_error(&channel(&json!({"replicationFactor": 32768})), "spec.replicationFactor", "32767");
     check_error(&channel(&json!({"retentionDuration": "7 days"})), "spec.retentionDuration", "7 days");
     check_error(&channel(&json!({"retentionDuration": "-PT1H"})), "spec.retentionDuration", "negative");
@@ -223,4 +223,14 @@ fn a_wrong_secret_does_not_put_its_value_into_a_message() {
     .unwrap();
     assert_eq!(secret.text("password"), Some("hunter2"));
     assert!(!format!("{secret:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_wrong_type_is_told_in_words_for_people() {
+    check_error(
+        &channel(&json!({"numPartitions": "lots"})),
+        "spec.numPartitions",
+        "must be a whole number, found the text \"lots\"",
+    );
+    check_error(&with_delivery(&json!("none")), "spec.delivery", "must be a mapping of fields, found the text");
 }

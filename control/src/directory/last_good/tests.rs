@@ -129,3 +129,39 @@ fn an_object_that_was_deleted_and_made_anew_may_differ_in_everything() {
     let Object::Channel(channel) = &objects[0].object else { panic!("no channel") };
     assert_eq!((channel.topic.partitions, problems.len()), (5, 0));
 }
+
+/// The file whose channel `a` is in force after the steps, and what the index says about the others.
+fn winner(steps: &[&[(&str, &str)]]) -> (String, Vec<String>) {
+    let index = crate::index::Index::build(after(steps).2, "knative-eventing");
+    let file = index.channel("default", "a").expect("one is in force").source.file.clone();
+    (file, index.problems.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn of_two_definitions_the_one_in_force_stays_whatever_the_files_are_called() {
+    let (incumbent, newcomer) = (channel("a", "{numPartitions: 3}"), channel("a", "{numPartitions: 5}"));
+    let refused = |file: &str, first: &str| {
+        vec![format!("{file}:1: KafkaChannel default/a: is already defined at {first}:1; this one is ignored")]
+    };
+    let (both, swapped) =
+        ([("a.yaml", &*newcomer), ("b.yaml", &*incumbent)], [("a.yaml", &*incumbent), ("b.yaml", &*newcomer)]);
+    assert_eq!(winner(&[&both]), ("a.yaml".to_owned(), refused("b.yaml", "a.yaml")), "at first the order decides");
+    let steps: [&[(&str, &str)]; 2] = [&[("b.yaml", &incumbent)], &both];
+    assert_eq!(winner(&steps), ("b.yaml".to_owned(), refused("a.yaml", "b.yaml")));
+    let steps: [&[(&str, &str)]; 2] = [&[("a.yaml", &incumbent)], &swapped];
+    assert_eq!(winner(&steps), ("a.yaml".to_owned(), refused("b.yaml", "a.yaml")));
+    // Once the incumbent's document is gone, the other one takes over.
+    let steps: [&[(&str, &str)]; 3] = [&[("b.yaml", &incumbent)], &both, &[("a.yaml", &newcomer)]];
+    assert_eq!(winner(&steps), ("a.yaml".to_owned(), Vec::new()));
+}
+
+#[test]
+fn a_second_definition_does_not_slip_in_while_the_first_is_bad() {
+    let (good, other) = (channel("a", "{}"), channel("a", "{delivery: {retry: 9}}"));
+    for broken in [channel("a", "{numPartitions: -1}"), "kind: [\n".to_owned()] {
+        let steps: [&[(&str, &str)]; 2] = [&[("b.yaml", &good)], &[("a.yaml", &other), ("b.yaml", &broken)]];
+        let (file, problems) = winner(&steps);
+        assert_eq!(file, "b.yaml", "{broken}");
+        assert!(problems[0].starts_with("a.yaml:1: "), "{problems:?}");
+    }
+}

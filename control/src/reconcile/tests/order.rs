@@ -281,3 +281,22 @@ fn two_channels_with_one_topic_ask_for_it_once() {
     let outcome = reconcile(all(vec![bootstrap(), kc(&json!({})), other, template]), &settings(), &Observed::default());
     assert_eq!(outcome.topics.len(), 1);
 }
+
+#[test]
+fn a_service_is_a_problem_only_outside_a_cluster_and_only_when_its_name_leads_nowhere() {
+    let host = "billing.test-nc.svc.cluster.local";
+    let reference = json!({"subscriber": {"ref": {"apiVersion": "v1", "kind": "Service", "name": "billing"}}});
+    let objects = [bootstrap(), kc(&json!({})), sub("one", SUB_1, &reference)];
+    let problems = |addressing: Addressing, is_known: bool| {
+        let settings = Settings { addressing, ..settings() };
+        let observed = Observed { names: [(host.to_owned(), is_known)].into(), ..Observed::default() };
+        let outcome = reconcile(all(objects.to_vec()), &settings, &observed);
+        (outcome.wanted.names.into_iter().collect::<Vec<_>>(), outcome.problems)
+    };
+    let laptop = || Addressing::Ingress { url: "http://127.0.0.1:8080".to_owned() };
+    let (names, found) = problems(laptop(), false);
+    assert_eq!(names, [host]);
+    assert!(found[0].message.contains("use uri here"), "{found:?}");
+    assert_eq!(problems(laptop(), true).1, []);
+    assert_eq!(problems(Addressing::Cluster { domain: DEFAULT_DOMAIN.to_owned() }, true), (Vec::new(), Vec::new()));
+}
