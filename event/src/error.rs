@@ -72,8 +72,8 @@ pub enum EventError {
         /// The header's name.
         name: String,
     },
-    /// Structured mode in UTF-16 or UTF-32. RFC 8259 allows only UTF-8 between systems.
-    #[error("the JSON text is not UTF-8 but looks like UTF-16 or UTF-32")]
+    /// Structured mode in UTF-16 or UTF-32, with units that are no characters.
+    #[error("the JSON text begins like UTF-16 or UTF-32 and is neither")]
     JsonEncoding,
     /// The body of a structured event is no JSON object.
     #[error("no valid JSON object: {reason}")]

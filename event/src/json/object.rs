@@ -39,9 +39,6 @@ pub(super) struct Object<'a> {
 impl<'a> Object<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, EventError> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        if looks_wide(bytes) {
-            return Err(EventError::JsonEncoding);
-        }
         Self::deserialize(&mut serde_json::Deserializer::from_slice(bytes))
             .map_err(|error| EventError::Json { reason: excerpt(&error.to_string()) })
     }
@@ -63,11 +60,6 @@ impl<'a> Object<'a> {
         }
         self.others.push((name, value));
     }
-}
-
-/// UTF-16 and UTF-32, with or without a byte order mark: a JSON text begins with an ASCII character.
-fn looks_wide(bytes: &[u8]) -> bool {
-    matches!(bytes, [0xfe, 0xff, ..] | [0xff, 0xfe, ..] | [0, _, ..] | [_, 0, ..])
 }
 
 impl<'de> Deserialize<'de> for Object<'de> {

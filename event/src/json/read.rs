@@ -8,6 +8,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::value::RawValue;
 
 use super::object::{Object, Text};
+use super::wide;
 use crate::builder::Builder;
 use crate::error::{EventError, excerpt};
 use crate::event::{Data, Event, SpecVersion};
@@ -26,8 +27,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Reads an event in the JSON format. What follows the object in `bytes` is ignored.
 ///
 /// # Errors
-/// If `bytes` are no JSON object in UTF-8, or the object is no event.
+/// If `bytes` are no JSON object in UTF-8, UTF-16 or UTF-32, or the object is no event.
 pub fn read(bytes: &[u8]) -> Result<Event<'_>, EventError> {
+    match wide::decode(bytes)? {
+        None => read_utf_8(bytes),
+        Some(text) => read_utf_8(text.as_bytes()).map(Event::into_owned),
+    }
+}
+
+fn read_utf_8(bytes: &[u8]) -> Result<Event<'_>, EventError> {
     let mut object = Object::read(bytes)?;
     let spec_version = match object.take("specversion") {
         None => return Err(EventError::Missing { name: "specversion" }),

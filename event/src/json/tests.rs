@@ -229,15 +229,31 @@ fn what_is_no_object_is_refused() {
 }
 
 #[test]
-fn only_utf_8_is_read_with_or_without_a_byte_order_mark() {
-    let text = format!("{HEAD}}}");
-    assert!(read(format!("\u{feff}{text}").as_bytes()).is_ok());
-    let utf_16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let utf_16_be: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
-    let utf_32: Vec<u8> = text.chars().flat_map(|character| u32::from(character).to_be_bytes()).collect();
-    let marked: Vec<u8> = [0xff, 0xfe].into_iter().chain(utf_16.iter().copied()).collect();
-    for wide in [utf_16, utf_16_be, utf_32, marked] {
-        assert_eq!(read(&wide), Err(EventError::JsonEncoding));
+fn utf_16_and_utf_32_are_read_with_or_without_a_byte_order_mark() {
+    let text = format!("{HEAD},\"data\":\"\u{e9}\u{1f600}\"}}");
+    let expected = read(text.as_bytes()).unwrap();
+    assert_eq!(expected.data, Data::Json("\"\u{e9}\u{1f600}\"".as_bytes().into()));
+    for text in [text.clone(), format!("\u{feff}{text}")] {
+        let units = || text.encode_utf16();
+        let characters = || text.chars().map(u32::from);
+        let encodings: [Vec<u8>; 5] = [
+            text.clone().into_bytes(),
+            units().flat_map(u16::to_le_bytes).collect(),
+            units().flat_map(u16::to_be_bytes).collect(),
+            characters().flat_map(u32::to_le_bytes).collect(),
+            characters().flat_map(u32::to_be_bytes).collect(),
+        ];
+        for bytes in encodings {
+            assert_eq!(read(&bytes).as_ref(), Ok(&expected), "{:?}", bytes.get(..8));
+        }
+    }
+}
+
+#[test]
+fn bytes_that_only_begin_like_utf_16_or_utf_32_are_refused_by_name() {
+    for bytes in [&b"{\0"[..], b"{\0\"", b"\0{\xd8\0", b"\xff\xfe{", b"{\0\0\0\0\0\x11\0", b"\0\0\0{\0"] {
+        let error = read(bytes).unwrap_err();
+        assert!(matches!(error, EventError::JsonEncoding | EventError::Json { .. }), "{bytes:?}: {error}");
     }
 }
 
