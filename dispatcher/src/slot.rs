@@ -36,16 +36,18 @@ impl Slots {
 
     /// A slot for a record of this size, if one is free now.
     pub(crate) fn try_take(&self, size_bytes: usize, stopping: &CancellationToken) -> Option<Slot> {
-        let count = Arc::clone(&self.count).try_acquire_owned().ok()?;
         let bytes = Arc::clone(&self.kibibytes).try_acquire_many_owned(self.kibibytes(size_bytes)).ok()?;
+        let count = Arc::clone(&self.count).try_acquire_owned().ok()?;
         Some(self.slot(count, bytes, stopping))
     }
 
     /// Waits, in the order of asking, for a slot for a record of this size.
     pub(crate) async fn take(self, size_bytes: usize, stopping: CancellationToken) -> Result<Slot, Stopping> {
         let kibibytes = self.kibibytes(size_bytes);
-        let count = Arc::clone(&self.count).acquire_owned().await.map_err(|_closed| Stopping)?;
+        // The count last: records that wait for a retry keep their bytes and want a count, so nobody may hold a count
+        // while it waits for bytes.
         let bytes = Arc::clone(&self.kibibytes).acquire_many_owned(kibibytes).await.map_err(|_closed| Stopping)?;
+        let count = Arc::clone(&self.count).acquire_owned().await.map_err(|_closed| Stopping)?;
         Ok(self.slot(count, bytes, &stopping))
     }
 
@@ -134,6 +136,25 @@ mod tests {
         assert!(futures_util::poll!(&mut pause).is_pending(), "no attempt without a slot");
         drop(other);
         assert_eq!(pause.await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_waits_for_bytes_keeps_no_retry_from_its_slot() {
+        let slots = Slots::new(1, 1024);
+        let stopping = CancellationToken::new();
+        let mut retrying = slots.try_take(1024, &stopping).unwrap();
+        let next = slots.clone().take(1024, stopping.clone());
+        tokio::pin!(next);
+        {
+            let pause = retrying.pause(Duration::from_secs(1));
+            tokio::pin!(pause);
+            assert!(futures_util::poll!(&mut pause).is_pending());
+            assert!(futures_util::poll!(&mut next).is_pending(), "the retrying record holds all bytes");
+            let again = tokio::time::timeout(Duration::from_secs(60), pause).await;
+            assert_eq!(again, Ok(Ok(())), "the other record holds the only slot while it waits");
+        }
+        drop(retrying);
+        assert!(tokio::time::timeout(Duration::from_secs(60), next).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
