@@ -26,7 +26,7 @@ use tracing::{error, info, warn};
 use crate::debug;
 use crate::metrics::DispatcherMetrics;
 use crate::reconcile::Egresses;
-use crate::settings::Settings;
+use crate::settings::{Settings, SettingsFiles};
 
 const PROCESS: &str = "millrace-dispatcher";
 
@@ -55,14 +55,14 @@ fn start() -> Result<(), Problems> {
     let mut problems = Problems::new();
     problems.add_all(errors);
     let settings = Settings::read(&env, &mut problems);
-    let (Some(settings), true) = (settings, problems.is_empty()) else { return Err(problems) };
+    let (Some((settings, files)), true) = (settings, problems.is_empty()) else { return Err(problems) };
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
         .thread_name("dispatcher")
         .enable_all()
         .build()?;
-    let result = runtime.block_on(Process::run(env, settings));
+    let result = runtime.block_on(Process::run(env, settings, files));
     // Waiting for the runtime's threads, for a moment, keeps them from ending while the process does.
     runtime.shutdown_timeout(LAST_THREADS);
     result
@@ -71,6 +71,7 @@ fn start() -> Result<(), Problems> {
 struct Process {
     env: DispatcherEnv,
     settings: Arc<Settings>,
+    settings_files: SettingsFiles,
     file: ContractFile,
     contract: Option<Contract>,
     egresses: Egresses,
@@ -78,7 +79,7 @@ struct Process {
 }
 
 impl Process {
-    async fn run(env: DispatcherEnv, settings: Settings) -> Result<(), Problems> {
+    async fn run(env: DispatcherEnv, settings: Settings, files: SettingsFiles) -> Result<(), Problems> {
         let mut signals = Signals::register()?;
         let drain = Drain::new(env.admin.drain);
         let metrics = Metrics::new();
@@ -90,7 +91,8 @@ impl Process {
         let (changed, mut changes) = mpsc::channel(1);
         let _watch = watch_files(&env, changed)?;
         let file = ContractFile::new(&env.contract);
-        let mut process = Self { env, settings: Arc::new(settings), file, contract: None, egresses, readiness };
+        let settings = Arc::new(settings);
+        let mut process = Self { env, settings, settings_files: files, file, contract: None, egresses, readiness };
         info!("Dispatcher started");
         let signal = loop {
             tokio::select! {
@@ -131,20 +133,10 @@ impl Process {
 
     /// Bad properties change nothing.
     fn reread_settings(&mut self) -> bool {
-        match Settings::read_changed(&self.env, &self.settings) {
-            Ok(None) => false,
-            Ok(Some(settings)) => {
-                info!("Properties changed");
-                self.settings = Arc::new(settings);
-                true
-            }
-            Err(problems) => {
-                for problem in problems.iter() {
-                    error!(problem, "Properties not usable; the last ones stay in force");
-                }
-                false
-            }
-        }
+        let Some(settings) = self.settings_files.look(&self.settings) else { return false };
+        info!("Properties changed");
+        self.settings = Arc::new(settings);
+        true
     }
 
     fn become_ready(&self) {

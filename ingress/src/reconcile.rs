@@ -12,18 +12,18 @@ use std::time::Duration;
 
 use millrace_config::contract::Contract;
 use millrace_config::contract::file::{ContractFile, ContractFileError, Reading};
+use millrace_config::properties::file::PropertiesFile;
 use millrace_config::properties::http_server::HttpServerSettings;
 use millrace_config::properties::{self, Properties, Warning};
 use millrace_config::snapshot::Snapshot;
 use millrace_config::watch::{self, Watch, WatchError, WatchSettings};
 use millrace_runtime::health::Readiness;
+use millrace_runtime::properties::changed;
 use millrace_runtime::startup::with_causes;
 use tracing::{error, info, warn};
 
-mod files;
 mod targets;
 
-use files::{Look, PropertiesFile};
 use targets::{Produce, Targets};
 
 use crate::debug::Report;
@@ -210,46 +210,20 @@ impl Worker {
     }
 
     fn look_at_producer(&mut self) -> bool {
-        let path = self.producer_file.path().to_owned();
-        let Some(properties) = changed(&path, self.producer_file.look()) else { return false };
-        match properties::kafka::producer(&properties) {
-            Ok(settings) => {
-                warn_of(&path, &settings.warnings);
-                self.produce = Produce { settings, revision: self.produce.revision + 1 };
-                info!(path = %path.display(), "Producer properties changed: producers are replaced");
-                true
-            }
-            Err(problems) => {
-                error!(path = %path.display(), error = %problems, "Properties refused, the previous ones stay in force");
-                false
-            }
-        }
+        let Some(settings) = changed(&mut self.producer_file, properties::kafka::producer) else { return false };
+        let path = self.producer_file.path();
+        warn_of(path, &settings.warnings);
+        self.produce = Produce { settings, revision: self.produce.revision + 1 };
+        info!(path = %path.display(), "Producer properties changed: producers are replaced");
+        true
     }
 
     fn look_at_http_server(&mut self) {
-        let path = self.http_file.path().to_owned();
-        let Some(properties) = changed(&path, self.http_file.look()) else { return };
-        match properties::http_server::http_server(&properties) {
-            Ok(settings) => {
-                warn_of(&path, &settings.warnings);
-                self.outputs.http.publish(settings);
-                info!(path = %path.display(), "HTTP server properties changed: they count for new connections");
-            }
-            Err(problems) => {
-                error!(path = %path.display(), error = %problems, "Properties refused, the previous ones stay in force");
-            }
-        }
-    }
-}
-
-fn changed(path: &Path, look: Look) -> Option<Properties> {
-    match look {
-        Look::Unchanged => None,
-        Look::Changed(properties) => Some(properties),
-        Look::Bad(problem) => {
-            error!(path = %path.display(), error = problem, "Properties cannot be read, the previous ones stay in force");
-            None
-        }
+        let Some(settings) = changed(&mut self.http_file, properties::http_server::http_server) else { return };
+        let path = self.http_file.path();
+        warn_of(path, &settings.warnings);
+        self.outputs.http.publish(settings);
+        info!(path = %path.display(), "HTTP server properties changed: they count for new connections");
     }
 }
 

@@ -12,5 +12,6 @@ pub mod drain;
 pub mod health;
 pub mod logging;
 pub mod metrics;
+pub mod properties;
 pub mod startup;
 pub mod throttle;
