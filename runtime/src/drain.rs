@@ -104,15 +104,6 @@ impl Signals {
     }
 }
 
-/// Waits for SIGTERM or SIGINT and returns its name.
-///
-/// # Errors
-///
-/// When the operating system refuses to register a handler.
-pub async fn signalled() -> io::Result<&'static str> {
-    Ok(Signals::register()?.next().await)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@
 //! text form. Source for the peer's buckets: spec ingress 8.1.
 
 use prometheus::core::Collector;
-use prometheus::{Gauge, IntCounter, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{IntCounter, IntGauge, Opts, Registry, TextEncoder};
 
 pub mod family;
 pub mod latency;
@@ -85,15 +85,6 @@ impl Metrics {
     /// When the name is invalid or taken.
     pub fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, MetricsError> {
         self.made(name, IntGauge::with_opts(Opts::new(name, help)))
-    }
-
-    /// A gauge without labels that takes fractions.
-    ///
-    /// # Errors
-    ///
-    /// When the name is invalid or taken.
-    pub fn float_gauge(&self, name: &str, help: &str) -> Result<Gauge, MetricsError> {
-        self.made(name, Gauge::with_opts(Opts::new(name, help)))
     }
 
     /// `millrace_build_info`, always 1: its labels say which build is running.

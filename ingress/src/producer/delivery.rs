@@ -3,9 +3,9 @@
 //! librdkafka carries one opaque value with each record. Here it is a boxed slot with a one-shot channel in it; a slab of
 //! reusable slots would fit behind `Slot::open` and `Receipt::wait` without touching anything else.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use millrace_runtime::throttle::Throttle;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
@@ -73,24 +73,13 @@ const REPEAT: Duration = Duration::from_secs(30);
 pub(super) struct Context {
     pub(super) bootstrap_servers: String,
     pub(super) contact: Contact,
-    /// When each kind of trouble was last logged. Off the path of events, so it may be a lock.
-    said: Mutex<Vec<(Option<RDKafkaErrorCode>, Instant)>>,
+    troubles: Throttle<Option<RDKafkaErrorCode>>,
 }
 
 impl Context {
     pub(super) fn new(bootstrap_servers: &str) -> Self {
-        Self { bootstrap_servers: bootstrap_servers.to_owned(), contact: Contact::default(), said: Mutex::default() }
-    }
-
-    /// Whether trouble of this kind is news at `now`.
-    fn is_news(&self, code: Option<RDKafkaErrorCode>, now: Instant) -> bool {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.retain(|(_, at)| now.saturating_duration_since(*at) < REPEAT);
-        let is_news = said.iter().all(|(known, _)| *known != code);
-        if is_news {
-            said.push((code, now));
-        }
-        is_news
+        let troubles = Throttle::new(REPEAT);
+        Self { bootstrap_servers: bootstrap_servers.to_owned(), contact: Contact::default(), troubles }
     }
 }
 
@@ -116,7 +105,7 @@ impl ClientContext for Context {
         if code(&error) == Some(RDKafkaErrorCode::AllBrokersDown) {
             self.contact.lost();
         }
-        if self.is_news(code(&error), Instant::now()) {
+        if self.troubles.is_news(code(&error), Instant::now()) {
             warn!(bootstrap = self.bootstrap_servers, %error, reason, "Kafka client reports a problem");
         }
     }
@@ -158,9 +147,9 @@ mod tests {
         let (down, transport) =
             (Some(RDKafkaErrorCode::AllBrokersDown), Some(RDKafkaErrorCode::BrokerTransportFailure));
         let start = Instant::now();
-        assert!(context.is_news(down, start));
-        assert!(context.is_news(transport, start));
-        assert!(!context.is_news(down, start + REPEAT / 2));
-        assert!(context.is_news(down, start + REPEAT));
+        assert!(context.troubles.is_news(down, start));
+        assert!(context.troubles.is_news(transport, start));
+        assert!(!context.troubles.is_news(down, start + REPEAT / 2));
+        assert!(context.troubles.is_news(down, start + REPEAT));
     }
 }
