@@ -4,7 +4,8 @@
 //! about once, by name and with the reason; a value that makes no sense is an error that names its key. Values are
 //! never repeated in messages where they could be secrets.
 //!
-//! Files are read at start, and followed while the process runs ([`mod@file`]). Keys that begin with `millrace.` are ours; Java processes ignore them.
+//! Files are read at start, and followed while the process runs ([`mod@file`]). Keys that begin with `millrace.` are
+//! ours; Java processes ignore them.
 
 mod draft;
 pub mod file;
