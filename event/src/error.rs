@@ -66,6 +66,12 @@ pub enum EventError {
         /// How many are allowed.
         limit: usize,
     },
+    /// See [`crate::json::MAX_BATCH_EVENTS`].
+    #[error("more than {limit} events in one batch")]
+    TooManyEvents {
+        /// How many are allowed.
+        limit: usize,
+    },
     /// Percent-escapes in a header value that stand for bytes outside UTF-8.
     #[error("header {name} has percent-escapes that are not UTF-8")]
     Escape {
@@ -78,6 +84,12 @@ pub enum EventError {
     /// The body of a structured event is no JSON object.
     #[error("no valid JSON object: {reason}")]
     Json {
+        /// What the JSON parser said, with line and column.
+        reason: String,
+    },
+    /// The body of a batch is no JSON array.
+    #[error("no valid JSON array: {reason}")]
+    JsonBatch {
         /// What the JSON parser said, with line and column.
         reason: String,
     },

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use crate::error::{EventError, excerpt};
+use crate::names::RESERVED;
 use crate::value::Value;
 
 /// Most extensions of one event. More is an error: finding a name is a linear search, which must not become a way to
@@ -15,22 +16,6 @@ pub const MAX_EXTENSIONS: usize = 1024;
 
 /// How many are held without allocating.
 const INLINE: usize = 8;
-
-/// Every name that an extension of a current or an older event may not have. `data` is here because the JSON format
-/// would have two members of that name.
-const RESERVED: [&str; 11] = [
-    "specversion",
-    "id",
-    "source",
-    "type",
-    "datacontenttype",
-    "dataschema",
-    "schemaurl",
-    "datacontentencoding",
-    "subject",
-    "time",
-    "data",
-];
 
 /// A name and its value.
 type Entry<'a> = (Cow<'a, str>, Value<'a>);

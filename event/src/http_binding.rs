@@ -1,6 +1,7 @@
 //! CloudEvents over HTTP: reads requests and responses in binary and in structured mode, writes binary mode.
 //!
-//! Batches are refused here. Headers other than `ce-*` and `content-type` are not part of an event and are left alone.
+//! Batches are only recognised here; [`json::read_batch`] reads them. Headers other than `ce-*` and `content-type` are not
+//! part of an event and are left alone.
 //! Sources: CloudEvents HTTP binding 1.0.2, section 3; the Java SDK's reader for mode detection and for duplicates
 //! (mode detection takes the first value of a header, attributes take the last).
 
@@ -43,7 +44,13 @@ pub fn claims_event(headers: &HeaderMap) -> bool {
     has_event_content || headers.contains_key(SPEC_VERSION)
 }
 
-/// Reads an event. A body without bytes means no data in binary mode.
+/// Whether the body is a JSON batch, by the same narrow comparison that recognises a single structured event.
+pub fn is_batch(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).map(header_text::raw);
+    content_type.is_some_and(|content_type| mode::media_type(&content_type) == json::BATCH_MEDIA_TYPE)
+}
+
+/// Reads a single event. A body without bytes means no data in binary mode.
 ///
 /// # Errors
 /// If the message is no event, is one in a format other than JSON, or breaks a rule of the specification.

@@ -16,6 +16,7 @@ pub mod json;
 pub mod kafka_binding;
 mod media_type;
 mod mode;
+mod names;
 pub mod source_record;
 pub mod time;
 pub mod uri;

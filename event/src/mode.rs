@@ -23,8 +23,7 @@ pub(crate) enum Mode {
 /// Decides by the content type first: a structured event may carry attribute headers too, and they do not count.
 pub(crate) fn detect(content_type: Option<&str>, spec_version: Option<&str>) -> Result<Mode, EventError> {
     if let Some(content_type) = content_type {
-        let media_type = content_type.split_once(';').map_or(content_type, |(media_type, _)| media_type);
-        if media_type == JSON_FORMAT {
+        if media_type(content_type) == JSON_FORMAT {
             return Ok(Mode::Structured);
         }
         if content_type.starts_with(ANY_FORMAT) {
@@ -35,6 +34,11 @@ pub(crate) fn detect(content_type: Option<&str>, spec_version: Option<&str>) -> 
         None => Err(EventError::NotAnEvent),
         Some(text) => spec_version_of(text).map(Mode::Binary),
     }
+}
+
+/// A content type without its parameters.
+pub(crate) fn media_type(content_type: &str) -> &str {
+    content_type.split_once(';').map_or(content_type, |(media_type, _)| media_type)
 }
 
 /// Reads a `specversion`, which must be exact.

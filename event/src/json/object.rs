@@ -11,27 +11,12 @@ use smallvec::SmallVec;
 
 use crate::error::{EventError, excerpt};
 use crate::extensions::MAX_EXTENSIONS;
-
-/// The names that have a meaning of their own in the JSON format.
-const KNOWN: [&str; 12] = [
-    "specversion",
-    "id",
-    "source",
-    "type",
-    "datacontenttype",
-    "dataschema",
-    "schemaurl",
-    "datacontentencoding",
-    "subject",
-    "time",
-    "data",
-    "data_base64",
-];
+use crate::names::{self, JSON_MEMBERS};
 
 /// The members of one object, each name once.
 #[derive(Debug)]
 pub(super) struct Object<'a> {
-    known: [Option<&'a RawValue>; KNOWN.len()],
+    known: [Option<&'a RawValue>; JSON_MEMBERS],
     /// In the order of the text.
     pub(super) others: SmallVec<[(Cow<'a, str>, &'a RawValue); 8]>,
 }
@@ -45,12 +30,12 @@ impl<'a> Object<'a> {
 
     /// The member called `name`, which must be one of those with a meaning.
     pub(super) fn take(&mut self, name: &str) -> Option<&'a RawValue> {
-        let index = KNOWN.iter().position(|known| *known == name)?;
+        let index = names::json_member(name)?;
         self.known.get_mut(index)?.take()
     }
 
     fn insert(&mut self, name: Cow<'a, str>, value: &'a RawValue) {
-        if let Some(slot) = KNOWN.iter().position(|known| *known == name).and_then(|index| self.known.get_mut(index)) {
+        if let Some(slot) = names::json_member(&name).and_then(|index| self.known.get_mut(index)) {
             *slot = Some(value);
             return;
         }
@@ -78,9 +63,9 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-        let mut object = Object { known: [None; KNOWN.len()], others: SmallVec::new() };
+        let mut object = Object { known: [None; JSON_MEMBERS], others: SmallVec::new() };
         // Repeated names count too: each costs a search.
-        for _ in 0..MAX_EXTENSIONS + KNOWN.len() {
+        for _ in 0..MAX_EXTENSIONS + JSON_MEMBERS {
             match map.next_entry()? {
                 Some((Text(name), value)) => object.insert(name, value),
                 None => return Ok(object),

@@ -14,6 +14,7 @@ use crate::error::{EventError, excerpt};
 use crate::event::{Data, Event, SpecVersion};
 use crate::media_type;
 use crate::mode;
+use crate::names::DATA_BASE64;
 use crate::value::Value;
 
 /// Padding is required; unused bits of the last character may be set. Both as Jackson has it.
@@ -35,7 +36,7 @@ pub fn read(bytes: &[u8]) -> Result<Event<'_>, EventError> {
     }
 }
 
-fn read_utf_8(bytes: &[u8]) -> Result<Event<'_>, EventError> {
+pub(super) fn read_utf_8(bytes: &[u8]) -> Result<Event<'_>, EventError> {
     let mut object = Object::read(bytes)?;
     let spec_version = match object.take("specversion") {
         None => return Err(EventError::Missing { name: "specversion" }),
@@ -52,7 +53,7 @@ fn read_utf_8(bytes: &[u8]) -> Result<Event<'_>, EventError> {
         }
     }
     let mut content_type = optional_string("datacontenttype", object.take("datacontenttype"))?;
-    let data = Members { plain: object.take("data"), base64: object.take("data_base64") };
+    let data = Members { plain: object.take("data"), base64: object.take(DATA_BASE64) };
     if content_type.is_none() && data.plain.is_some() {
         content_type = Some(Cow::Borrowed("application/json"));
     }
@@ -84,7 +85,7 @@ fn read_data<'a>(members: Members<'a>, content_type: Option<&str>, is_base64: bo
     match members {
         Members { plain: None, base64: None } => Ok(Data::None),
         Members { plain: Some(_), base64: Some(_) } => Err(EventError::DataTwice),
-        Members { plain: None, base64: Some(raw) } => decode_base64("data_base64", raw),
+        Members { plain: None, base64: Some(raw) } => decode_base64(DATA_BASE64, raw),
         Members { plain: Some(raw), base64: None } if is_base64 => decode_base64("data", raw),
         Members { plain: Some(raw), base64: None } if media_type::is_json(content_type) => {
             Ok(Data::Json(Cow::Borrowed(raw.get().as_bytes())))
