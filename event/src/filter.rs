@@ -4,23 +4,30 @@
 //! nothing, in every dialect; an expected text that is empty matches everything, absent attributes too.
 //! Sources: Knative Eventing, "trigger and subscription filters"; the Java data plane's attribute filters. Ours where it
 //! differs: a prefix or suffix filter on a missing `subject` or `datacontenttype` does not match (there it fails the
-//! delivery). The dialect `cesql` is not here yet; [`compile`] says so by name.
+//! delivery). The dialect `cesql` is in [`cesql`].
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use millrace_config::contract::FilterSpec;
 
+use self::cesql::{Expression, ParseError, ReplySecrets};
+use crate::error::excerpt;
 use crate::event::Event;
 use crate::time;
+
+pub mod cesql;
 
 /// Why a filter cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
-    /// A dialect that is not understood.
-    #[error("CESQL filters are not supported: {expression:?}")]
-    Unsupported {
-        /// The expression, as configured.
+    /// No CloudEvents SQL.
+    #[error("CESQL expression {expression:?}: {reason}")]
+    CeSql {
+        /// The expression, shortened.
         expression: String,
+        /// What is wrong with it, and where.
+        reason: ParseError,
     },
 }
 
@@ -35,6 +42,7 @@ enum Node {
     Not(Box<Node>),
     /// Every entry must match.
     Attributes(Comparison, Vec<(Attribute, String)>),
+    CeSql(Expression),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,29 +63,45 @@ enum Attribute {
 /// Compiles filters that must all pass. None at all pass everything.
 ///
 /// # Errors
-/// If any filter, at any depth, is of a dialect that is not understood.
+/// If any filter, at any depth, is a CESQL expression that cannot be parsed.
 pub fn compile(filters: &[FilterSpec]) -> Result<Filter, FilterError> {
+    compile_list(filters, None)
+}
+
+/// As [`compile`], for the dispatcher: CESQL expressions may call `KN_VERIFY_CORRELATION_ID`, which looks for its keys in
+/// `secrets`.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with(filters: &[FilterSpec], secrets: &Arc<dyn ReplySecrets>) -> Result<Filter, FilterError> {
+    compile_list(filters, Some(secrets))
+}
+
+type Secrets<'s> = Option<&'s Arc<dyn ReplySecrets>>;
+
+fn compile_list(filters: &[FilterSpec], secrets: Secrets<'_>) -> Result<Filter, FilterError> {
     match filters {
-        [only] => compile_one(only).map(Filter),
-        _ => compile_all(filters).map(|nodes| Filter(Node::All(nodes))),
+        [only] => compile_one(only, secrets).map(Filter),
+        _ => compile_all(filters, secrets).map(|nodes| Filter(Node::All(nodes))),
     }
 }
 
-fn compile_all(filters: &[FilterSpec]) -> Result<Vec<Node>, FilterError> {
-    filters.iter().map(compile_one).collect()
+fn compile_all(filters: &[FilterSpec], secrets: Secrets<'_>) -> Result<Vec<Node>, FilterError> {
+    filters.iter().map(|filter| compile_one(filter, secrets)).collect()
 }
 
-fn compile_one(filter: &FilterSpec) -> Result<Node, FilterError> {
+fn compile_one(filter: &FilterSpec, secrets: Secrets<'_>) -> Result<Node, FilterError> {
     Ok(match filter {
         FilterSpec::Exact(entries) => attributes(Comparison::Exact, entries),
         FilterSpec::Prefix(entries) => attributes(Comparison::Prefix, entries),
         FilterSpec::Suffix(entries) => attributes(Comparison::Suffix, entries),
-        FilterSpec::All(filters) => Node::All(compile_all(filters)?),
-        FilterSpec::Any(filters) => Node::Any(compile_all(filters)?),
-        FilterSpec::Not(filter) => Node::Not(Box::new(compile_one(filter)?)),
-        FilterSpec::CeSql(expression) => {
-            return Err(FilterError::Unsupported { expression: expression.clone() });
-        }
+        FilterSpec::All(filters) => Node::All(compile_all(filters, secrets)?),
+        FilterSpec::Any(filters) => Node::Any(compile_all(filters, secrets)?),
+        FilterSpec::Not(filter) => Node::Not(Box::new(compile_one(filter, secrets)?)),
+        FilterSpec::CeSql(expression) => match Expression::compile(expression, secrets) {
+            Ok(compiled) => Node::CeSql(compiled),
+            Err(reason) => return Err(FilterError::CeSql { expression: excerpt(expression), reason }),
+        },
         FilterSpec::Pass => Node::All(Vec::new()),
     })
 }
@@ -91,7 +115,8 @@ fn attributes<'a>(comparison: Comparison, entries: impl IntoIterator<Item = (&'a
 }
 
 impl Filter {
-    /// Whether the event passes. Allocates only for a `time` that is not a whole second in UTC.
+    /// Whether the event passes. Attribute filters allocate only for a `time` that is not a whole second in UTC, CESQL
+    /// only in functions that make a new text.
     pub fn matches(&self, event: &Event<'_>) -> bool {
         self.0.matches(event)
     }
@@ -106,6 +131,7 @@ impl Node {
             Node::Attributes(comparison, entries) => {
                 entries.iter().all(|(attribute, expected)| attribute.matches(*comparison, expected, event))
             }
+            Node::CeSql(expression) => expression.matches(event),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The path of a binary event from HTTP to Kafka allocates nothing.
+//! The path of a binary event from HTTP to Kafka allocates nothing, and neither do filters.
 //!
 //! A file of its own, because the counting allocator is the whole program's.
 #![allow(unsafe_code, reason = "a global allocator can only be replaced with an unsafe impl")]
@@ -9,8 +9,9 @@ use std::cell::Cell;
 
 use http::HeaderMap;
 use http::header::HeaderValue;
+use millrace_config::contract::FilterSpec;
 use millrace_event::kafka_binding::{self, RecordHeaders};
-use millrace_event::{Data, http_binding};
+use millrace_event::{Data, Event, filter, http_binding};
 
 thread_local! {
     /// Of this thread only: the test harness has threads of its own.
@@ -131,4 +132,57 @@ fn a_record_is_read_without_allocating() {
     let (allocations, read) = allocations_of(|| kafka_binding::read(record, Some(b"x")).unwrap());
     assert_eq!(allocations, 0);
     assert_eq!(read, event);
+}
+
+fn measured() -> Event<'static> {
+    let mut event = Event::new("5b1d", "/sensors/7", "com.example.measured").unwrap();
+    event.subject = Some("room 7".into());
+    event.time = Some("2020-07-06T09:23:12Z".into());
+    event.extensions.set("hop", "5").unwrap();
+    event.extensions.set("number", 17).unwrap();
+    event.extensions.set("knativekafkaoffset", 5_000_000_000_i64).unwrap();
+    event
+}
+
+#[track_caller]
+fn check_filter(spec: FilterSpec, expected: usize) {
+    let compiled = filter::compile(std::slice::from_ref(&spec)).unwrap();
+    let event = measured();
+    let (allocations, passes) = allocations_of(|| compiled.matches(&event));
+    assert_eq!((allocations, passes), (expected, true), "{spec:?}");
+}
+
+#[test]
+fn attribute_filters_allocate_nothing() {
+    let entries =
+        |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let exact = || {
+        FilterSpec::Exact(entries(&[
+            ("type", "com.example.measured"),
+            ("time", "2020-07-06T09:23:12Z"),
+            ("number", "17"),
+            ("knativekafkaoffset", "5000000000"),
+        ]))
+    };
+    check_filter(exact(), 0);
+    check_filter(FilterSpec::Prefix(entries(&[("source", "/sensors/"), ("knativekafkaoffset", "5")])), 0);
+    check_filter(FilterSpec::Suffix(entries(&[("type", "measured")])), 0);
+    check_filter(FilterSpec::Not(Box::new(FilterSpec::Exact(entries(&[("missing", "x")])))), 0);
+    check_filter(FilterSpec::All(vec![exact(), FilterSpec::Any(vec![FilterSpec::Pass])]), 0);
+}
+
+#[test]
+fn cesql_allocates_only_for_new_texts() {
+    for (expression, expected) in [
+        ("type = 'com.example.measured' AND source LIKE '/sens%/_'", 0),
+        ("subject IN ('room 5', 'room 6', 'room 7') OR missing = 5", 0),
+        ("hop < 6 AND number * 2 - 4 = 30 AND EXISTS time AND NOT EXISTS dataschema", 0),
+        ("number = '17' AND number LIKE '1_' AND 17 IN ('17') AND LENGTH(number) = 2", 0),
+        ("SUBSTRING(LEFT(TRIM(subject), 4), 2) = 'oom' AND RIGHT(id, 1) = 'd' AND LOWER(id) = id", 0),
+        ("INT(hop) = ABS(-5) AND BOOL(1) AND IS_INT(hop) AND STRING(hop) = '5'", 0),
+        ("UPPER(subject) = 'ROOM 7'", 1),
+        ("knativekafkaoffset = '5000000000'", 1),
+    ] {
+        check_filter(FilterSpec::CeSql(expression.to_owned()), expected);
+    }
 }

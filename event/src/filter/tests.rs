@@ -137,9 +137,33 @@ fn both_names_of_the_schema_work_in_both_versions() {
 }
 
 #[test]
-fn a_dialect_that_is_not_understood_is_named_at_any_depth() {
-    let sql = FilterSpec::CeSql("id = '1'".into());
-    let expected = Err(FilterError::Unsupported { expression: "id = '1'".into() });
-    assert_eq!(compile(std::slice::from_ref(&sql)), expected);
-    assert_eq!(compile(&[FilterSpec::Pass, FilterSpec::Not(Box::new(FilterSpec::Any(vec![sql])))]), expected);
+fn cesql_is_one_dialect_among_the_others() {
+    let sql = |text: &str| FilterSpec::CeSql(text.into());
+    for (filters, expected) in [
+        (vec![sql("id LIKE '123%'")], true),
+        (vec![sql("id = '1'")], false),
+        (vec![sql("number = -17"), exact(&[("id", "123-abc")])], true),
+        (vec![FilterSpec::Not(Box::new(sql("id = '1'")))], true),
+        (vec![FilterSpec::Not(Box::new(sql("missing = '1'")))], true),
+        (vec![FilterSpec::Any(vec![sql("missing = 1"), sql("yes")])], true),
+    ] {
+        check(&filters, &event(), expected);
+    }
+}
+
+#[test]
+fn an_expression_that_cannot_be_parsed_is_named_at_any_depth_with_the_place() {
+    let sql = FilterSpec::CeSql("id = '1' AND".into());
+    for filters in [
+        std::slice::from_ref(&sql),
+        &[FilterSpec::Pass, FilterSpec::Not(Box::new(FilterSpec::Any(vec![FilterSpec::Pass, sql.clone()])))],
+    ] {
+        let error = compile(filters).unwrap_err();
+        assert!(matches!(error, FilterError::CeSql { .. }));
+        assert_eq!(
+            error.to_string(),
+            "CESQL expression \"id = '1' AND\": at character 13: expected an attribute, a value, a function or (, \
+             but the expression ends"
+        );
+    }
 }
