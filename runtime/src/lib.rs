@@ -1,17 +1,21 @@
-//! What every Millrace process needs besides its own job: logs, metrics, the admin port, readiness, draining.
+//! What every Millrace process needs besides its own job: logs, metrics, the admin port, readiness, draining, and what
+//! the data planes ask the Kubernetes API for.
 //!
-//! Knows nothing of HTTP events, Kafka, contracts or Kubernetes. Reads no environment variable: settings arrive as
-//! values from `millrace_config::env`.
+//! Knows nothing of HTTP events or Kafka clients. Reads no environment variable: settings arrive as values from
+//! `millrace_config::env`; only the `kube` crate looks for its cluster by itself.
 
 #![warn(missing_docs)]
 
 pub mod admin;
 pub mod build_info;
 pub mod clock;
+pub mod cluster;
 pub mod drain;
 pub mod health;
 pub mod logging;
 pub mod metrics;
 pub mod properties;
 pub mod startup;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod throttle;
