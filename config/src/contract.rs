@@ -67,7 +67,7 @@ impl Resource {
 }
 
 /// Where the credentials for Kafka are kept. The contract never carries the credentials themselves.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum Auth {
     /// No authentication and no encryption.
     #[default]
@@ -78,8 +78,26 @@ pub enum Auth {
     Secrets(MultiSecret),
 }
 
+impl Auth {
+    /// The Secrets that the credentials come from; none when no credentials are needed.
+    pub fn secrets(&self) -> impl Iterator<Item = &Reference> {
+        let (one, several) = match self {
+            Self::Absent => (None, None),
+            Self::Secret(reference) => (Some(reference), None),
+            Self::Secrets(multi) => (None, Some(&multi.secrets)),
+        };
+        one.into_iter().chain(several.into_iter().flatten().map(|fields| &fields.reference))
+    }
+
+    /// Whether the contract says which version of each Secret it means: what was read once is then good for as long as
+    /// the contract says the same.
+    pub fn is_pinned(&self) -> bool {
+        self.secrets().all(|reference| !reference.version.is_empty())
+    }
+}
+
 /// Credentials collected from several Secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MultiSecret {
     /// Decided by the contract, not by a Secret.
     pub protocol: credentials::SecurityProtocol,
@@ -88,7 +106,7 @@ pub struct MultiSecret {
 }
 
 /// One Secret and what to take out of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SecretFields {
     /// The Secret.
     pub reference: Reference,

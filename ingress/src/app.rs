@@ -12,6 +12,7 @@ use millrace_runtime::build_info;
 use millrace_runtime::drain::{Drain, Signals};
 use millrace_runtime::health::Readiness;
 use millrace_runtime::metrics::Metrics;
+use millrace_runtime::secrets::Secrets;
 use millrace_runtime::startup::{self, Problems, Usage, with_causes};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,7 @@ use crate::handler::Ingress;
 use crate::metrics::IngressMetrics;
 use crate::probe::ProbePaths;
 use crate::producer::pool::Pool;
-use crate::reconcile::{Outputs, Reconciler, Sources};
+use crate::reconcile::{Outputs, Reader, Reconciler, Sources};
 use crate::routes::Routes;
 use crate::server::{self, Server};
 use crate::settings::Settings;
@@ -126,13 +127,14 @@ pub async fn start(settings: Settings) -> Result<Running, Problems> {
 }
 
 fn reconcile(settings: Settings, outputs: Outputs, drain: &Drain) -> Result<Reconciler, Problems> {
-    let Settings { env, producer, http_server, .. } = settings;
+    let Settings { env, producer, http_server, cluster, .. } = settings;
     let sources = Sources {
         contract: env.contract,
         producer: (env.producer_config, producer.0),
         http_server: (env.http_server_config, http_server.0),
     };
-    Ok(Reconciler::start(sources, producer.1, Pool::new(drain.clone()), outputs)?)
+    let reader = Reader::new(Secrets::new(cluster), drain.clone());
+    Ok(Reconciler::start(sources, producer.1, Pool::new(drain.clone()), reader, outputs)?)
 }
 
 fn serve_admin(

@@ -22,7 +22,7 @@ pub(crate) struct Report {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TargetReport {
     pub(crate) uid: String,
-    /// `in force`, `older version in force` or `refused`.
+    /// `in force`, `older version in force`, `waits for its Secret` or `refused`.
     pub(crate) state: &'static str,
     /// Why what the contract says now is not in force.
     #[serde(skip_serializing_if = "Option::is_none")]

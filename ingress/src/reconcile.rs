@@ -1,14 +1,15 @@
 //! Keeps routes and producers as the contract and the properties files say, while both change.
 //!
-//! One thread owns everything here, so nothing is locked. It is woken by the file watcher, and by itself while something
-//! failed that may work later. A bad file changes nothing. Source: spec ingress 3.3 to 3.5.
+//! One thread owns everything here, so nothing is locked. It is woken by the file watcher, by the vault when it has read
+//! Secrets, and by itself while something failed that may work later. A bad file changes nothing.
+//! Source: spec ingress 3.3 to 3.5.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millrace_config::contract::Contract;
 use millrace_config::contract::file::{ContractFile, ContractFileError, Reading};
@@ -23,8 +24,11 @@ use millrace_runtime::startup::with_causes;
 use tracing::{error, info, warn};
 
 mod targets;
+mod vault;
 
-use targets::{Produce, Targets};
+use targets::{Applied, Produce, Targets};
+pub(crate) use vault::Reader;
+use vault::Vault;
 
 use crate::debug::Report;
 use crate::metrics::IngressMetrics;
@@ -34,6 +38,9 @@ use crate::routes::{Routes, Table};
 
 /// How often something that failed is tried again, as the peer does.
 const RETRY: Duration = Duration::from_secs(5);
+/// How long a process that starts may wait for Secrets before it says that it is ready: a pod that is ready should know its
+/// targets, but an API server that hangs must not keep those from working that need no Secret.
+const FIRST_READING: Duration = Duration::from_secs(2);
 
 /// What the reconciler reads.
 #[derive(Debug)]
@@ -78,11 +85,14 @@ impl Reconciler {
         sources: Sources,
         settings: ProducerSettings,
         pool: Pool,
+        reader: Reader,
         outputs: Outputs,
     ) -> Result<Self, StartError> {
         // Capacity one: a wake-up that is already waiting covers every later change.
         let (wake, woken) = sync_channel(1);
         let stop = Arc::new(AtomicBool::new(false));
+        let read = wake.clone();
+        let vault = Vault::new(reader, move || poke_once(&read));
         let paths = [&sources.contract, &sources.producer.0, &sources.http_server.0].map(Clone::clone).to_vec();
         let worker = Worker {
             contract_file: ContractFile::new(&sources.contract),
@@ -90,10 +100,10 @@ impl Reconciler {
             http_file: PropertiesFile::new(sources.http_server.0, sources.http_server.1),
             produce: Produce { settings, revision: 0 },
             contract: None,
-            targets: Targets::new(pool, outputs.metrics.clone()),
+            targets: Targets::new(pool, vault, outputs.metrics.clone()),
             outputs,
-            retry: false,
-            first: true,
+            again: Again::default(),
+            first: First::Due,
         };
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
@@ -132,18 +142,34 @@ struct Worker {
     contract: Option<Contract>,
     targets: Targets,
     outputs: Outputs,
+    again: Again,
+    first: First,
+}
+
+/// Why the same contract is applied once more.
+#[derive(Clone, Copy, Default)]
+struct Again {
     retry: bool,
-    /// No contract was applied yet.
-    first: bool,
+    reading: bool,
+}
+
+/// How far the first contract is.
+#[derive(Clone, Copy)]
+enum First {
+    Due,
+    /// Applied, but for what waits for its Secret.
+    Reading {
+        until: Instant,
+    },
+    Done,
 }
 
 impl Worker {
     fn run(mut self, woken: &Receiver<()>, stop: &AtomicBool) {
         loop {
-            let woken = if self.retry {
-                woken.recv_timeout(RETRY)
-            } else {
-                woken.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            let woken = match self.pause() {
+                Some(pause) => woken.recv_timeout(pause),
+                None => woken.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             if stop.load(Ordering::Acquire) || woken == Err(RecvTimeoutError::Disconnected) {
                 self.outputs.routes.publish(Table::default());
@@ -153,29 +179,50 @@ impl Worker {
         }
     }
 
+    /// How long to wait for a change at most; `None` is without end.
+    fn pause(&self) -> Option<Duration> {
+        let retry = self.again.retry.then_some(RETRY);
+        let first = match self.first {
+            First::Reading { until } => Some(until.saturating_duration_since(Instant::now())),
+            First::Due | First::Done => None,
+        };
+        retry.into_iter().chain(first).min()
+    }
+
     /// Reads all files and applies what is new.
     fn look(&mut self) {
-        let retry = std::mem::take(&mut self.retry);
+        let again = std::mem::take(&mut self.again);
         self.look_at_http_server();
         let new_settings = self.look_at_producer();
         let new_contract = self.look_at_contract();
-        if !(retry || new_settings || new_contract) {
+        if !(again.retry || again.reading || new_settings || new_contract) {
             return;
         }
         let Some(contract) = &self.contract else { return };
-        let applied = self.targets.apply(contract, &self.produce);
+        let Applied { table, report, retry, reading } = self.targets.apply(contract, &self.produce);
         // Everything that routes lead to exists by now.
-        self.outputs.routes.publish(applied.table);
-        self.outputs.report.publish(applied.report);
+        self.outputs.routes.publish(table);
+        self.outputs.report.publish(report);
         self.outputs.metrics.generation.set(i64::try_from(contract.generation).unwrap_or(i64::MAX));
-        self.retry = applied.retry;
         if new_contract {
             info!(contractGeneration = contract.generation, "Reconciled contract generation");
         }
-        // Once only: draining switches it off for good.
-        if std::mem::take(&mut self.first) {
-            self.outputs.readiness.set(true);
-        }
+        self.again = Again { retry, reading };
+        self.become_ready(reading);
+    }
+
+    /// Once only: draining switches it off for good.
+    fn become_ready(&mut self, reading: bool) {
+        let now = Instant::now();
+        self.first = match self.first {
+            First::Done => return,
+            First::Due if reading => First::Reading { until: now + FIRST_READING },
+            First::Reading { until } if reading && now < until => First::Reading { until },
+            First::Due | First::Reading { .. } => {
+                self.outputs.readiness.set(true);
+                First::Done
+            }
+        };
     }
 
     fn look_at_contract(&mut self) -> bool {

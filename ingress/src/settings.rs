@@ -10,6 +10,7 @@ use millrace_config::properties::http_server::{self, HttpServerSettings};
 use millrace_config::properties::kafka::{self, ProducerSettings};
 use millrace_config::properties::{Properties, Warning};
 use millrace_runtime::admin;
+use millrace_runtime::cluster::Cluster;
 use millrace_runtime::startup::Problems;
 
 /// Settings of one ingress process.
@@ -22,6 +23,8 @@ pub struct Settings {
     pub(crate) admin: Vec<(String, String)>,
     /// Keys without the effect their writer may expect, with the file or directory they are in.
     pub(crate) warnings: Vec<(PathBuf, Warning)>,
+    /// Where Secrets are. The process's own cluster, unless a test has another.
+    pub cluster: Cluster,
 }
 
 impl Settings {
@@ -52,7 +55,7 @@ impl Settings {
             .flat_map(|(path, warnings)| warnings.iter().map(|warning| (path.clone(), warning.clone())))
             .collect();
         let admin = admin::listeners(&env.admin, &env.metrics, &observability.metrics);
-        Ok(Self { env, producer, http_server, admin, warnings })
+        Ok(Self { env, producer, http_server, admin, warnings, cluster: Cluster::new() })
     }
 }
 

@@ -15,6 +15,7 @@ pub mod health;
 pub mod logging;
 pub mod metrics;
 pub mod properties;
+pub mod secrets;
 pub mod startup;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -369,3 +369,17 @@ fn ten_thousand_resources_are_read_in_a_moment() {
     // Quadratic work would take minutes; the limit only has to tell the two apart on a slow machine.
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 }
+
+#[test]
+fn credentials_are_pinned_when_every_secret_has_a_version() {
+    let reference = |version: &str| Reference { version: version.to_owned(), ..Reference::default() };
+    let fields = |version: &str| SecretFields { reference: reference(version), fields: Vec::new() };
+    let several = |versions: &[&str]| {
+        let secrets = versions.iter().map(|version| fields(version)).collect();
+        Auth::Secrets(MultiSecret { protocol: credentials::SecurityProtocol::Ssl, secrets })
+    };
+    assert!(Auth::Absent.is_pinned() && several(&[]).is_pinned());
+    assert!(Auth::Secret(reference("7")).is_pinned() && several(&["1", "2"]).is_pinned());
+    assert!(!Auth::Secret(reference("")).is_pinned() && !several(&["1", ""]).is_pinned());
+    assert_eq!(several(&["1", "2"]).secrets().count(), 2);
+}

@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
-use millrace_config::contract::credentials::{Credentials, SecurityProtocol};
-use millrace_config::contract::{Auth, Contract, Entry, Ingress, Resource};
+use millrace_config::contract::credentials::{Credentials, CredentialsError};
+use millrace_config::contract::{Contract, Entry, Ingress, Resource};
+use millrace_runtime::secrets::SecretsError;
 use millrace_runtime::startup::with_causes;
 use tracing::{info, warn};
 
@@ -16,6 +18,8 @@ use crate::metrics::IngressMetrics;
 use crate::producer::pool::{Key, Pool};
 use crate::producer::{ClientError, Settings};
 use crate::routes::{Table, Target};
+
+use super::vault::{Found, Vault};
 
 /// How to produce, and which version of the properties says so.
 #[derive(Debug)]
@@ -27,8 +31,13 @@ pub(super) struct Produce {
 /// What a resource's present version came to.
 #[derive(Debug, thiserror::Error)]
 enum Problem {
-    #[error("its Kafka credentials are in Secrets, which this ingress cannot read yet")]
-    Secrets,
+    /// No problem yet: nothing is said about it.
+    #[error("its Secret is being read")]
+    Reading,
+    #[error(transparent)]
+    Secrets(SecretsError),
+    #[error(transparent)]
+    Credentials(CredentialsError),
     #[error(transparent)]
     Producer(ClientError),
     #[error("{0}")]
@@ -39,9 +48,16 @@ impl Problem {
     /// Whether the same contract may work later.
     fn may_pass(&self) -> bool {
         match self {
-            Self::Producer(_) => true,
-            Self::Secrets | Self::Refused(_) => false,
+            Self::Producer(_) | Self::Secrets(_) => true,
+            // The vault wakes the reconciler when it has read.
+            Self::Reading => false,
+            // Only other properties or another contract help.
+            Self::Credentials(_) | Self::Refused(_) => false,
         }
+    }
+
+    fn is_reading(&self) -> bool {
+        matches!(self, Self::Reading)
     }
 }
 
@@ -49,6 +65,8 @@ impl Problem {
 struct Held {
     resource: Arc<Resource>,
     revision: u64,
+    /// When this version came: credentials read before that may be out of date.
+    since: Instant,
     /// The newest version that worked.
     in_force: Option<Arc<Target>>,
     /// Why the newest version is not in force.
@@ -60,6 +78,7 @@ struct Held {
 pub(super) struct Targets {
     held: BTreeMap<String, Held>,
     pool: Pool,
+    vault: Vault,
     metrics: IngressMetrics,
     /// Problems that were logged, so that none is logged twice.
     told: BTreeSet<String>,
@@ -71,22 +90,26 @@ pub(super) struct Applied {
     pub(super) report: Report,
     /// Something failed that may work later.
     pub(super) retry: bool,
+    /// Secrets are being read; the vault tells when they are there.
+    pub(super) reading: bool,
 }
 
 impl Targets {
-    pub(super) fn new(pool: Pool, metrics: IngressMetrics) -> Self {
-        Self { held: BTreeMap::new(), pool, metrics, told: BTreeSet::new() }
+    pub(super) fn new(pool: Pool, vault: Vault, metrics: IngressMetrics) -> Self {
+        Self { held: BTreeMap::new(), pool, vault, metrics, told: BTreeSet::new() }
     }
 
     /// Makes what is new or changed, keeps the rest, and returns the routes for all of it. Blocks while producers are
-    /// made, never waits for a broker.
+    /// made, never waits for a broker or for a Secret: a resource whose Secret is still being read stays as it was.
     ///
     /// Producers of what went are closed when the last request has let go of the old routes.
     pub(super) fn apply(&mut self, contract: &Contract, produce: &Produce) -> Applied {
         let mut before = std::mem::take(&mut self.held);
+        let now = Instant::now();
+        self.vault.forget_others(contract.resources.iter().map(|resource| &resource.auth));
         for resource in &contract.resources {
             let Some(ingress) = &resource.ingress else { continue };
-            let held = self.next(before.remove(&resource.uid), resource, ingress, produce);
+            let held = self.next(before.remove(&resource.uid), resource, ingress, produce, now);
             self.held.insert(resource.uid.clone(), held);
         }
         let mut nameless = Vec::new();
@@ -106,32 +129,54 @@ impl Targets {
         let table = self.table();
         let report = self.report(contract, nameless);
         self.tell(&report);
-        let retry = self.held.values().any(|held| held.problem.as_ref().is_some_and(Problem::may_pass));
-        Applied { table, report, retry }
+        let any = |is: fn(&Problem) -> bool| self.held.values().any(|held| held.problem.as_ref().is_some_and(is));
+        Applied { table, report, retry: any(Problem::may_pass), reading: any(Problem::is_reading) }
     }
 
-    fn next(&mut self, before: Option<Held>, resource: &Arc<Resource>, ingress: &Ingress, produce: &Produce) -> Held {
-        let unchanged = |held: &Held| {
-            held.problem.is_none() && held.revision == produce.revision && is_same(&held.resource, resource)
-        };
+    fn next(
+        &mut self,
+        before: Option<Held>,
+        resource: &Arc<Resource>,
+        ingress: &Ingress,
+        produce: &Produce,
+        now: Instant,
+    ) -> Held {
+        let same = |held: &&Held| held.revision == produce.revision && is_same(&held.resource, resource);
+        let since = before.as_ref().filter(same).map_or(now, |held| held.since);
         let before = match before {
-            Some(held) if unchanged(&held) => return held,
+            Some(held) if held.problem.is_none() && same(&&held) => return held,
             before => before,
         };
         let (resource, revision) = (Arc::clone(resource), produce.revision);
-        match self.make(&resource, ingress, produce) {
-            Ok(target) => Held { resource, revision, in_force: Some(Arc::new(target)), problem: None },
+        match self.make(&resource, ingress, produce, since) {
+            Ok(target) => Held { resource, revision, since, in_force: Some(Arc::new(target)), problem: None },
             Err(problem) => {
                 let in_force = before.and_then(|held| held.in_force);
-                Held { resource, revision, in_force, problem: Some(problem) }
+                Held { resource, revision, since, in_force, problem: Some(problem) }
             }
         }
     }
 
-    fn make(&mut self, resource: &Arc<Resource>, ingress: &Ingress, produce: &Produce) -> Result<Target, Problem> {
+    fn credentials(&self, resource: &Resource, produce: &Produce, since: Instant) -> Result<Credentials, Problem> {
+        let credentials = match self.vault.find(&resource.auth, since) {
+            Found::Credentials(credentials) => credentials,
+            Found::Reading => return Err(Problem::Reading),
+            Found::Failed(error) => return Err(Problem::Secrets(error)),
+        };
+        credentials.usable_with(&produce.settings.security).map_err(Problem::Credentials)?;
+        Ok(Credentials::clone(&credentials))
+    }
+
+    fn make(
+        &mut self,
+        resource: &Arc<Resource>,
+        ingress: &Ingress,
+        produce: &Produce,
+        since: Instant,
+    ) -> Result<Target, Problem> {
         let key = Key {
             bootstrap_servers: resource.bootstrap_servers.clone(),
-            credentials: credentials(&resource.auth)?,
+            credentials: self.credentials(resource, produce, since)?,
             content_mode: ingress.content_mode,
             revision: produce.revision,
         };
@@ -174,9 +219,10 @@ impl Targets {
                 state: match (&held.in_force, &held.problem) {
                     (Some(_), None) => "in force",
                     (Some(_), Some(_)) => "older version in force",
+                    (None, Some(Problem::Reading)) => "waits for its Secret",
                     (None, _) => "refused",
                 },
-                reason: held.problem.as_ref().map(|problem| with_causes(problem)),
+                reason: held.problem.as_ref().filter(|problem| !problem.is_reading()).map(|it| with_causes(it)),
                 brokers: held.in_force.as_ref().map(|target| target.producer.contact().clone()),
                 ..TargetReport::of(held.in_force.as_ref().map_or(&held.resource, |target| &target.resource))
             })
@@ -219,16 +265,6 @@ fn is_same(old: &Resource, new: &Resource) -> bool {
         && old.ingress == new.ingress
         && old.reference == new.reference
         && old.auto_create_event_types == new.auto_create_event_types
-}
-
-fn credentials(auth: &Auth) -> Result<Credentials, Problem> {
-    match auth {
-        Auth::Absent => Ok(Credentials::plaintext()),
-        Auth::Secrets(multi) if multi.protocol == SecurityProtocol::Plaintext && multi.secrets.is_empty() => {
-            Ok(Credentials::plaintext())
-        }
-        Auth::Secret(_) | Auth::Secrets(_) => Err(Problem::Secrets),
-    }
 }
 
 fn path_of(held: &Held) -> Option<&str> {

@@ -11,4 +11,5 @@ mod outage;
 mod process;
 mod protocol;
 mod records;
+mod secrets;
 mod statuses;

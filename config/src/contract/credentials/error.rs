@@ -38,6 +38,12 @@ pub enum CredentialsError {
         /// The key of the value.
         field: &'static str,
     },
+    /// Nothing says where tokens come from.
+    #[error(
+        "sasl.mechanism OAUTHBEARER needs a source of tokens: this build has no token client, only unsecured tokens, which \
+         enable.sasl.oauthbearer.unsecure.jwt=true and sasl.oauthbearer.config in the properties file switch on"
+    )]
+    NoTokens,
     /// The caller did not bring the data of every Secret that the contract names.
     #[error("the contract names {expected} secrets, but {found} were read")]
     Count {

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Credentials, OAUTHBEARER, Sasl, SecurityProtocol};
+use super::{Credentials, CredentialsError, OAUTHBEARER, Sasl, SecurityProtocol};
+
+const UNSECURED_TOKENS: &str = "enable.sasl.oauthbearer.unsecure.jwt";
 
 impl Credentials {
     /// The librdkafka properties of these credentials alone.
@@ -31,6 +33,19 @@ impl Credentials {
             None => {}
         }
         properties
+    }
+
+    /// Whether a client can use these credentials beside what the properties file says about security (`from_file`,
+    /// librdkafka keys).
+    ///
+    /// # Errors
+    /// When tokens are asked for and nothing gives any: a client would wait for one without end and without a word.
+    pub fn usable_with(&self, from_file: &BTreeMap<String, String>) -> Result<(), CredentialsError> {
+        let has_tokens = || from_file.get(UNSECURED_TOKENS).is_some_and(|value| value == "true");
+        match &self.sasl {
+            Some(Sasl::OAuthBearer) if !has_tokens() => Err(CredentialsError::NoTokens),
+            Some(Sasl::OAuthBearer | Sasl::Password { .. }) | None => Ok(()),
+        }
     }
 
     /// Adds to `client` what the properties file says about security (`from_file`, librdkafka keys) as far as the

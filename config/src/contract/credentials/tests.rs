@@ -254,3 +254,14 @@ fn certificates_of_the_secret_replace_those_of_the_file() {
         ],
     );
 }
+
+#[test]
+fn tokens_without_a_source_are_refused_before_a_client_waits_for_them() {
+    let tokens = secret(&[("protocol", "SASL_SSL"), ("sasl.mechanism", "OAUTHBEARER")]);
+    let tokens = Credentials::from_secret(&tokens).unwrap();
+    let file = |value: &str| BTreeMap::from([("enable.sasl.oauthbearer.unsecure.jwt".to_owned(), value.to_owned())]);
+    assert_eq!(tokens.usable_with(&BTreeMap::new()), Err(CredentialsError::NoTokens));
+    assert_eq!(tokens.usable_with(&file("false")), Err(CredentialsError::NoTokens));
+    assert_eq!(tokens.usable_with(&file("true")), Ok(()));
+    assert_eq!(Credentials::plaintext().usable_with(&BTreeMap::new()), Ok(()));
+}

@@ -1,15 +1,22 @@
 //! From contract to contract: what is kept, what is made anew, what is refused.
 
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use http::Request;
 use http::request::Parts;
 use millrace_config::contract;
 use millrace_config::properties::{Properties, kafka};
+use millrace_runtime::cluster::Cluster;
 use millrace_runtime::drain::Drain;
 use millrace_runtime::metrics::Metrics;
+use millrace_runtime::secrets::Secrets;
+use millrace_runtime::testing::ApiServer;
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
+use super::super::Reader;
 use super::*;
 
 struct Bench {
@@ -17,14 +24,29 @@ struct Bench {
     produce: Produce,
     metrics: Metrics,
     generation: u64,
+    api: ApiServer,
+    /// One message a reading.
+    read: Receiver<()>,
+    _folder: TempDir,
+    _runtime: Runtime,
 }
 
 fn bench() -> Bench {
     let metrics = Metrics::new();
     let ingress_metrics = IngressMetrics::register(&metrics, true).unwrap();
-    let targets = Targets::new(Pool::new(Drain::new(Duration::ZERO)), ingress_metrics);
+    let (api, folder, runtime) = (ApiServer::start(), TempDir::new().unwrap(), Runtime::new().unwrap());
+    let (wake, read) = channel();
+    let drain = Drain::new(Duration::ZERO);
+    let reader = {
+        let _runtime = runtime.enter();
+        let cluster = Cluster::of_kubeconfig(api.kubeconfig(folder.path()), Duration::from_secs(10));
+        Reader::new(Secrets::new(cluster), drain.clone())
+    };
+    let vault = Vault::new(reader, move || wake.send(()).unwrap_or_default());
+    let targets = Targets::new(Pool::new(drain), vault, ingress_metrics);
     let settings = kafka::producer(&Properties::new()).unwrap();
-    Bench { targets, produce: Produce { settings, revision: 0 }, metrics, generation: 0 }
+    let produce = Produce { settings, revision: 0 };
+    Bench { targets, produce, metrics, generation: 0, api, read, _folder: folder, _runtime: runtime }
 }
 
 impl Bench {
@@ -33,6 +55,21 @@ impl Bench {
         let contract = json!({"generation": self.generation, "resources": resources}).to_string();
         self.targets.apply(&contract::parse(contract.as_bytes()).unwrap(), &self.produce)
     }
+
+    /// Applies once more when a reading has ended, as the reconciler does.
+    fn apply_when_read(&mut self, resources: &[Value]) -> Applied {
+        self.read.recv_timeout(Duration::from_secs(10)).expect("a reading ends");
+        self.apply(resources)
+    }
+
+    fn reads(&self) -> usize {
+        self.api.count("GET", "/api/v1/namespaces/ns/secrets/")
+    }
+}
+
+/// A resource with its credentials in version `version` of the Secret `ns/s`.
+fn with_secret(resource: Value, version: &str) -> Value {
+    with(resource, "authSecret", json!({"name": "s", "namespace": "ns", "version": version}))
 }
 
 fn resource(uid: &str, path: &str) -> Value {
@@ -105,24 +142,95 @@ fn removed_resources_and_those_without_ingress_lead_nowhere() {
 }
 
 #[test]
-fn credentials_in_secrets_are_refused_with_a_reason_and_hurt_nobody_else() {
+fn a_missing_secret_is_named_and_hurts_nobody_else() {
     let mut bench = bench();
-    let secret = with(resource("b", "/b"), "authSecret", json!({"name": "s", "namespace": "ns"}));
     let plain = with(resource("c", "/c"), "multiAuthSecret", json!({"protocol": "PLAINTEXT"}));
-    let applied = bench.apply(&[resource("a", "/a"), secret, plain]);
+    let resources = [resource("a", "/a"), with_secret(resource("b", "/b"), "1"), plain];
+    let first = bench.apply(&resources);
+    check_states(&first, &[("a", "in force"), ("b", "waits for its Secret"), ("c", "in force")]);
+    assert!(first.reading && !first.retry && first.report.targets[1].reason.is_none());
+    let applied = bench.apply_when_read(&resources);
     check_states(&applied, &[("a", "in force"), ("b", "refused"), ("c", "in force")]);
     assert!(find(&applied, "/a").is_some() && find(&applied, "/b").is_none() && find(&applied, "/c").is_some());
-    let reason = applied.report.targets[1].reason.as_deref().unwrap();
-    assert!(reason.contains("Secrets"), "{reason}");
-    assert!(!applied.retry);
+    assert_eq!(applied.report.targets[1].reason.as_deref(), Some("Secret ns/s not found"));
+    assert!(applied.retry && !applied.reading);
+    assert_eq!(bench.reads(), 1, "tried again only after a pause");
+}
+
+#[test]
+fn all_resources_with_one_secret_are_one_read() {
+    let mut bench = bench();
+    bench.api.secret("ns", "s", [("protocol", "PLAINTEXT")]);
+    let resource = |n: usize| with_secret(resource(&format!("r{n}"), &format!("/r{n}")), "1");
+    let resources: Vec<_> = (0..500).map(resource).collect();
+    assert!(bench.apply(&resources).reading);
+    let applied = bench.apply_when_read(&resources);
+    assert!(applied.report.targets.iter().all(|target| target.state == "in force"));
+    assert_eq!(bench.reads(), 1);
+    let more: Vec<_> = (0..501).map(resource).collect();
+    assert!(!bench.apply(&more).reading, "the version is known");
+    assert_eq!(bench.reads(), 1);
+}
+
+#[test]
+fn another_version_of_a_secret_is_read_while_the_older_one_stays_in_force() {
+    let mut bench = bench();
+    bench.api.secret("ns", "s", [("protocol", "PLAINTEXT")]);
+    bench.apply(&[with_secret(resource("a", "/a"), "1")]);
+    let first = bench.apply_when_read(&[with_secret(resource("a", "/a"), "1")]);
+    bench.api.secret("ns", "s", [("protocol", "SSL")]);
+    let changed = [with_secret(resource("a", "/a"), "2")];
+    let reading = bench.apply(&changed);
+    check_states(&reading, &[("a", "older version in force")]);
+    let bad = bench.apply_when_read(&changed);
+    check_states(&bad, &[("a", "older version in force")]);
+    let reason = bad.report.targets[0].reason.clone().unwrap();
+    assert_eq!(reason, "Secret ns/s is not usable: protocol SSL needs user.crt and user.key");
+    assert!(Arc::ptr_eq(&find(&bad, "/a").unwrap(), &find(&first, "/a").unwrap()));
+    bench.api.secret("ns", "s", [("protocol", "SSL"), ("user.skip", "true")]);
+    let again = [with_secret(resource("a", "/a"), "3")];
+    bench.apply(&again);
+    let good = bench.apply_when_read(&again);
+    check_states(&good, &[("a", "in force")]);
+    assert!(!Arc::ptr_eq(&find(&good, "/a").unwrap().producer, &find(&first, "/a").unwrap().producer));
+}
+
+#[test]
+fn without_a_version_a_changed_resource_reads_its_secret_again() {
+    let mut bench = bench();
+    bench.api.secret("ns", "s", [("protocol", "PLAINTEXT")]);
+    let old = [with_secret(resource("a", "/a"), "")];
+    bench.apply(&old);
+    bench.apply_when_read(&old);
+    bench.apply(&old);
+    assert_eq!(bench.reads(), 1, "an unchanged resource asks for nothing");
+    let new = [with_secret(resource("a", "/new"), "")];
+    bench.apply(&new);
+    assert!(find(&bench.apply_when_read(&new), "/new").is_some());
+    assert_eq!(bench.reads(), 2);
+}
+
+#[test]
+fn tokens_without_a_source_are_refused_and_others_are_used() {
+    let mut bench = bench();
+    bench.api.secret("ns", "s", [("protocol", "SASL_SSL"), ("sasl.mechanism", "OAUTHBEARER")]);
+    let resources = [with_secret(resource("a", "/a"), "1")];
+    bench.apply(&resources);
+    let refused = bench.apply_when_read(&resources);
+    let reason = refused.report.targets[0].reason.clone().unwrap();
+    assert!(reason.contains("needs a source of tokens") && reason.contains("unsecure.jwt"), "{reason}");
+    bench.produce.settings.security.insert("enable.sasl.oauthbearer.unsecure.jwt".to_owned(), "true".to_owned());
+    bench.produce.revision += 1;
+    check_states(&bench.apply(&resources), &[("a", "in force")]);
 }
 
 #[test]
 fn a_bad_update_leaves_the_older_version_in_force() {
     let mut bench = bench();
     bench.apply(&[resource("a", "/a")]);
-    let secret = with(resource("a", "/new"), "authSecret", json!({"name": "s", "namespace": "ns"}));
-    let applied = bench.apply(&[secret]);
+    let secret = [with_secret(resource("a", "/new"), "1")];
+    bench.apply(&secret);
+    let applied = bench.apply_when_read(&secret);
     check_states(&applied, &[("a", "older version in force")]);
     assert!(find(&applied, "/a").is_some() && find(&applied, "/new").is_none());
     let refused = bench.apply(&[with(resource("a", "/a"), "topics", json!([]))]);
@@ -134,7 +242,7 @@ fn a_bad_update_leaves_the_older_version_in_force() {
 fn an_older_version_gives_its_path_up_to_a_new_resource() {
     let mut bench = bench();
     bench.apply(&[resource("a", "/a")]);
-    let moved = with(resource("a", "/elsewhere"), "authSecret", json!({"name": "s", "namespace": "ns"}));
+    let moved = with_secret(resource("a", "/elsewhere"), "1");
     let applied = bench.apply(&[moved, resource("b", "/a")]);
     assert_eq!(find(&applied, "/a").unwrap().resource.uid, "b");
 }
