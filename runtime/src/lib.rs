@@ -20,3 +20,4 @@ pub mod startup;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod throttle;
+pub mod tls;
