@@ -34,7 +34,7 @@ mod recovery;
 use admission::{Admission, Budget, Limits, Share};
 use contact::{Contact, State};
 pub(crate) use delivery::Delivered;
-use delivery::{Context, NoAnswer, Receipt, Slot};
+use delivery::{Context, Receipt, Slot, TimedOut};
 use headers::HeaderList;
 use recovery::Recovery;
 
@@ -100,6 +100,10 @@ pub(crate) struct Producer {
     drain: Drain,
 }
 
+/// A record on its way, whose answer is still to come.
+#[must_use]
+pub(crate) struct Begun(Receipt);
+
 /// One event on its way to one topic.
 pub(crate) struct Outgoing<'a> {
     pub(crate) topic: &'a str,
@@ -151,21 +155,26 @@ impl Producer {
         Share::of(&self.budget)
     }
 
-    /// Sends one record and waits until Kafka has it. Dropping the future does not take the record back.
+    /// Puts one record on its way.
     ///
     /// # Errors
     ///
-    /// When no broker is there, or when Kafka does not confirm the record in time; after `TimedOut` it may still be
-    /// stored.
-    pub(crate) async fn send(&self, outgoing: &Outgoing<'_>, admission: Admission) -> Result<Delivered, ProduceError> {
-        let topic = outgoing.topic;
-        self.expect_brokers(topic)?;
-        let receipt = self.enqueue(outgoing, admission)?;
+    /// When no broker is there, or when the record cannot be sent at all.
+    pub(crate) fn begin(&self, outgoing: &Outgoing<'_>, admission: Admission) -> Result<Begun, ProduceError> {
+        self.expect_brokers(outgoing.topic)?;
+        self.enqueue(outgoing, admission).map(Begun)
+    }
+
+    /// Waits until Kafka has a record. Dropping the future does not take the record back.
+    ///
+    /// # Errors
+    ///
+    /// When Kafka does not confirm the record in time; after `TimedOut` it may still be stored.
+    pub(crate) async fn finish(&self, Begun(receipt): Begun, topic: &str) -> Result<Delivered, ProduceError> {
         match self.answer(receipt).await {
             Ok(Ok(delivered)) => Ok(delivered),
             Ok(Err(error)) => Err(meaning(error, topic)),
-            Err(NoAnswer::TimedOut) => Err(ProduceError::TimedOut { topic: topic.to_owned() }),
-            Err(NoAnswer::Dropped) => Err(ProduceError::Closed { topic: topic.to_owned() }),
+            Err(TimedOut) => Err(ProduceError::TimedOut { topic: topic.to_owned() }),
         }
     }
 
@@ -180,9 +189,9 @@ impl Producer {
     }
 
     /// Waits for Kafka's answer: the whole time only if brokers are known to be there when `max.block.ms` is over.
-    async fn answer(&self, mut receipt: Receipt) -> Result<Result<Delivered, KafkaError>, NoAnswer> {
+    async fn answer(&self, mut receipt: Receipt) -> Result<Result<Delivered, KafkaError>, TimedOut> {
         match receipt.wait(self.patience).await {
-            Err(NoAnswer::TimedOut) if self.contact.state() == State::Reached => {
+            Err(TimedOut) if self.contact.state() == State::Reached => {
                 receipt.wait(self.deadline - self.patience).await
             }
             answer => answer,

@@ -18,7 +18,7 @@ use crate::error::Rejection;
 use crate::handler::trace::TraceHeaders;
 use crate::metrics::TargetSeries;
 use crate::producer::admission::{Admission, Share};
-use crate::producer::{Delivered, Outgoing, ProduceError, Producer};
+use crate::producer::{Begun, Delivered, Outgoing, ProduceError, Producer};
 
 /// Where events of one resource go. Never changed: an update makes a new one.
 #[derive(Debug)]
@@ -55,8 +55,23 @@ impl Target {
         trace: &TraceHeaders<'_>,
         admission: Admission,
     ) -> Result<Delivered, ProduceError> {
+        self.finish(self.begin(event, trace, admission)?).await
+    }
+
+    /// Puts an event on its way to the target's topic.
+    pub(crate) fn begin(
+        &self,
+        event: &Event<'_>,
+        trace: &TraceHeaders<'_>,
+        admission: Admission,
+    ) -> Result<Begun, ProduceError> {
         let outgoing = Outgoing { topic: &self.topic, content_mode: self.content_mode, event, trace };
-        self.producer.send(&outgoing, admission).await
+        self.producer.begin(&outgoing, admission)
+    }
+
+    /// Waits until the topic has the event.
+    pub(crate) async fn finish(&self, begun: Begun) -> Result<Delivered, ProduceError> {
+        self.producer.finish(begun, &self.topic).await
     }
 
     pub(crate) fn measure(&self, event_type: &str, status: StatusCode, elapsed: Duration) {

@@ -6,7 +6,7 @@
 //! request is refused at once, never queued.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Bounds of one producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,7 @@ struct Usage {
 pub(crate) struct Admission {
     share: Arc<Share>,
     bytes: usize,
+    released: AtomicBool,
 }
 
 /// There is no place.
@@ -66,7 +67,7 @@ impl Share {
     pub(crate) fn admit(self: &Arc<Self>, bytes: usize) -> Result<Admission, Full> {
         let limits = self.budget.limits;
         take(&self.budget.used.records, &self.used.records, 1, limits.records)?;
-        let mut admission = Admission { share: Arc::clone(self), bytes: 0 };
+        let mut admission = Admission { share: Arc::clone(self), bytes: 0, released: AtomicBool::new(false) };
         admission.grow(bytes)?;
         Ok(admission)
     }
@@ -82,12 +83,22 @@ impl Admission {
     }
 }
 
-impl Drop for Admission {
-    fn drop(&mut self) {
+impl Admission {
+    /// Gives the place back. Once only, however often it is called.
+    pub(crate) fn release(&self) {
+        if self.released.swap(true, Ordering::Relaxed) {
+            return;
+        }
         for usage in [&self.share.used, &self.share.budget.used] {
             usage.records.fetch_sub(1, Ordering::Relaxed);
             usage.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         }
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

@@ -1,10 +1,16 @@
 //! Brings Kafka's answer for one record back to the request that waits for it.
 //!
-//! librdkafka carries one opaque value with each record. Here it is a boxed slot with a one-shot channel in it; a slab of
-//! reusable slots would fit behind `Slot::open` and `Receipt::wait` without touching anything else.
+//! librdkafka carries one opaque value with each record. Here it is a slot that is used again and again: after warm-up no
+//! record takes anything from the heap for it.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::thread::AccessError;
 use std::time::{Duration, Instant};
 
+use futures_util::task::AtomicWaker;
 use millrace_runtime::throttle::Throttle;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -12,7 +18,6 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
-use tokio::sync::oneshot;
 use tracing::{debug, error, info, warn};
 
 use super::admission::Admission;
@@ -26,41 +31,86 @@ pub(crate) struct Delivered {
 }
 
 /// What travels with a record through librdkafka.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Slot {
-    answer: oneshot::Sender<Result<Delivered, KafkaError>>,
+    answer: OnceLock<Result<Delivered, KafkaError>>,
+    waker: AtomicWaker,
     // Held until Kafka has answered, also when the client that sent the event has gone.
-    admission: Admission,
+    admission: Option<Admission>,
 }
 
 /// The waiting end of a slot.
 #[derive(Debug)]
-pub(super) struct Receipt(oneshot::Receiver<Result<Delivered, KafkaError>>);
+pub(super) struct Receipt(Option<Arc<Slot>>);
 
-/// Why there is no answer.
+/// The time is over; the record may still be stored later.
 #[derive(Debug)]
-pub(super) enum NoAnswer {
-    /// The time is over; the record may still be stored later.
-    TimedOut,
-    /// The producer was dropped with the record in its queue.
-    Dropped,
+pub(super) struct TimedOut;
+
+thread_local! {
+    /// Slots nobody uses. Each thread has its own, so that taking one needs no lock; a request that ends on another
+    /// thread than it began on merely moves its slot.
+    static SPARE: RefCell<Vec<Arc<Slot>>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Slots that one thread keeps; what is beyond goes back to the heap.
+const SPARE_SLOTS: usize = 1024;
+
 impl Slot {
-    pub(super) fn open(admission: Admission) -> (Box<Self>, Receipt) {
-        let (answer, receipt) = oneshot::channel();
-        (Box::new(Self { answer, admission }), Receipt(receipt))
+    /// A slot for one record; from the heap only if this thread has no spare one.
+    pub(super) fn open(admission: Admission) -> (Arc<Self>, Receipt) {
+        let mut slot = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+        // Only what nobody else holds is spare, see `Receipt::drop`.
+        if let Some(slot) = Arc::get_mut(&mut slot) {
+            slot.admission = Some(admission);
+        }
+        (Arc::clone(&slot), Receipt(Some(slot)))
+    }
+
+    /// Kafka has answered.
+    fn settle(self: Arc<Self>, answer: Result<Delivered, KafkaError>) {
+        // The place is free before the request goes on, so that a client's next event finds it.
+        if let Some(admission) = &self.admission {
+            admission.release();
+        }
+        // Each record is answered once; a second answer would have nobody to go to.
+        drop(self.answer.set(answer));
+        let waker = self.waker.take();
+        // Before the request is woken, so that it is the last to hold the slot and can keep it for the next one.
+        drop(self);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }
 
 impl Receipt {
     /// Waits for Kafka's answer, at most for `limit`. Dropping the future gives up the answer, not the record.
     /// After `TimedOut` it may be called again.
-    pub(super) async fn wait(&mut self, limit: Duration) -> Result<Result<Delivered, KafkaError>, NoAnswer> {
-        match tokio::time::timeout(limit, &mut self.0).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(NoAnswer::Dropped),
-            Err(_) => Err(NoAnswer::TimedOut),
+    pub(super) async fn wait(&mut self, limit: Duration) -> Result<Result<Delivered, KafkaError>, TimedOut> {
+        let answer = poll_fn(|context| {
+            let Some(slot) = &self.0 else { return Poll::Pending };
+            slot.waker.register(context.waker());
+            slot.answer.get().map_or(Poll::Pending, |answer| Poll::Ready(answer.clone()))
+        });
+        tokio::time::timeout(limit, answer).await.map_err(|_| TimedOut)
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        let Some(mut slot) = self.0.take() else { return };
+        let Some(unused) = Arc::get_mut(&mut slot) else { return };
+        *unused = Slot::default();
+        let keep = |spare: &RefCell<Vec<Arc<Slot>>>| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_SLOTS {
+                spare.push(slot);
+            }
+        };
+        // A thread that is ending keeps nothing.
+        match SPARE.try_with(keep) {
+            Ok(()) | Err(AccessError { .. }) => {}
         }
     }
 }
@@ -112,9 +162,9 @@ impl ClientContext for Context {
 }
 
 impl ProducerContext for Context {
-    type DeliveryOpaque = Box<Slot>;
+    type DeliveryOpaque = Arc<Slot>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, slot: Box<Slot>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, slot: Arc<Slot>) {
         let answer = match result {
             Ok(record) => {
                 if self.contact.reached(self.contact.look()) {
@@ -124,11 +174,8 @@ impl ProducerContext for Context {
             }
             Err((error, _)) => Err(error.clone()),
         };
-        let Slot { answer: waiting, admission } = *slot;
-        // The place is free before the request goes on, so that a client's next event finds it.
-        drop(admission);
-        // Nobody waits any more when the client went away or its time was over; the record is stored all the same.
-        drop(waiting.send(answer));
+        // Nobody may wait any more, when the client went away or its time was over; the record is stored all the same.
+        slot.settle(answer);
     }
 }
 
@@ -140,6 +187,40 @@ pub(super) fn code(error: &KafkaError) -> Option<RDKafkaErrorCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn admission() -> Admission {
+        let limits = super::super::admission::Limits { records: 8, bytes: 8 };
+        super::super::admission::Share::of(&super::super::admission::Budget::new(limits)).admit(1).unwrap()
+    }
+
+    const STORED: Delivered = Delivered { partition: 1, offset: 2 };
+
+    #[tokio::test]
+    async fn a_slot_is_used_again_once_nobody_holds_it() {
+        let (slot, mut receipt) = Slot::open(admission());
+        let first = Arc::as_ptr(&slot);
+        slot.settle(Ok(STORED));
+        assert_eq!(receipt.wait(Duration::ZERO).await.unwrap().unwrap(), STORED);
+        drop(receipt);
+        let (slot, mut receipt) = Slot::open(admission());
+        assert_eq!(Arc::as_ptr(&slot), first);
+        // Nothing of the record before is left in it.
+        assert!(receipt.wait(Duration::ZERO).await.is_err());
+        // Its client is gone and Kafka has not answered: it belongs to librdkafka still.
+        drop(receipt);
+        let (other, _receipt) = Slot::open(admission());
+        assert_ne!(Arc::as_ptr(&other), first);
+        slot.settle(Ok(STORED));
+    }
+
+    #[tokio::test]
+    async fn an_answer_from_another_thread_wakes_the_request() {
+        let (slot, mut receipt) = Slot::open(admission());
+        let answering = std::thread::spawn(move || slot.settle(Err(KafkaError::Canceled)));
+        let answer = receipt.wait(Duration::from_secs(30)).await.unwrap();
+        assert_eq!(answer, Err(KafkaError::Canceled));
+        answering.join().unwrap();
+    }
 
     #[test]
     fn lasting_trouble_is_logged_once_in_a_while_for_each_kind() {
