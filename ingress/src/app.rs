@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use millrace_config::env::{Env, IngressEnv, ProcessEnv};
 use millrace_config::snapshot::Snapshot;
+use millrace_config::watch::{Watch, WatchSettings};
 use millrace_runtime::admin::{self, Admin};
 use millrace_runtime::build_info;
 use millrace_runtime::drain::{Drain, Signals};
@@ -14,10 +15,12 @@ use millrace_runtime::health::Readiness;
 use millrace_runtime::metrics::Metrics;
 use millrace_runtime::secrets::Secrets;
 use millrace_runtime::startup::{self, Problems, Usage, with_causes};
+use millrace_runtime::tls::CertificateFiles;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::debug;
 use crate::handler::Ingress;
@@ -26,7 +29,7 @@ use crate::probe::ProbePaths;
 use crate::producer::pool::Pool;
 use crate::reconcile::{Outputs, Reader, Reconciler, Sources};
 use crate::routes::Routes;
-use crate::server::{self, Server};
+use crate::server::{self, Server, TlsPort};
 use crate::settings::Settings;
 
 const PROCESS: &str = "millrace-ingress";
@@ -75,12 +78,15 @@ fn run(env: &dyn Env) -> Result<(), Problems> {
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    tls_address: watch::Receiver<Option<SocketAddr>>,
     admin_addresses: Vec<SocketAddr>,
     readiness: Readiness,
     reconciler: Reconciler,
     connections: TaskTracker,
     admin_stop: CancellationToken,
     drain: Drain,
+    // Ends the watching when dropped.
+    _certificate_watch: Watch,
 }
 
 /// Starts everything. Returns when the port listens; readiness comes with the first contract.
@@ -90,14 +96,18 @@ pub struct Running {
 /// Every port that cannot be listened on, and whatever else keeps ingress from starting.
 pub async fn start(settings: Settings) -> Result<Running, Problems> {
     let mut problems = Problems::new();
-    let listener = problems.check(server::bind(settings.env.port, &settings.http_server.1).await);
+    let http = &settings.http_server.1;
+    let listener = problems.check(server::bind(settings.env.port, "INGRESS_PORT", http).await);
+    let tls = tls_port(&settings, &mut problems).await;
     let mut admin_listeners = Vec::new();
     for (address, path) in &settings.admin {
         if let Some(listener) = problems.check(admin::bind(address).await) {
             admin_listeners.push((listener, path.clone()));
         }
     }
-    let (Some(listener), true) = (listener, problems.is_empty()) else { return Err(problems) };
+    let (Some(listener), Some((tls, certificate_watch)), true) = (listener, tls, problems.is_empty()) else {
+        return Err(problems);
+    };
     let address = listener.local_addr()?;
 
     let (drain, readiness, metrics) = (Drain::new(settings.env.admin.drain), Readiness::new(), Metrics::new());
@@ -115,15 +125,48 @@ pub async fn start(settings: Settings) -> Result<Running, Problems> {
     let ingress = Ingress::new(outputs.routes.clone(), probes, readiness.clone(), ingress_metrics);
     let server = Server::new(Arc::new(ingress), outputs.http.clone(), drain.clone());
     let connections = server.connections();
-    drain.tracker().spawn(server.run(listener));
+    let tls_address = tls.address.subscribe();
+    drain.tracker().spawn(server.run(listener, tls));
 
     let admin_stop = CancellationToken::new();
     let routes = debug::routes(outputs.report.clone());
     let admin = Admin { metrics, readiness: readiness.clone(), routes };
     let admin_addresses = serve_admin(admin_listeners, &admin, &drain, &admin_stop)?;
-    say_started(&settings, address);
+    say_started(&settings, address, *tls_address.borrow());
     let reconciler = reconcile(settings, outputs, &drain)?;
-    Ok(Running { address, admin_addresses, readiness, reconciler, connections, admin_stop, drain })
+    Ok(Running {
+        address,
+        tls_address,
+        admin_addresses,
+        readiness,
+        reconciler,
+        connections,
+        admin_stop,
+        drain,
+        _certificate_watch: certificate_watch,
+    })
+}
+
+/// The TLS port, open if there is a certificate, and what keeps an eye on that. A pair that cannot be used at start is a
+/// problem, as for the peer; later ones change nothing.
+async fn tls_port(settings: &Settings, problems: &mut Problems) -> Option<(TlsPort, Watch)> {
+    let http = &settings.http_server.1;
+    let files = problems.check(CertificateFiles::open(&settings.env.tls))?;
+    let certificates = files.certificates();
+    problems.check(server::tls_config(&certificates, http))?;
+    let port = settings.env.tls_port;
+    let listener = match certificates.is_present() {
+        true => Some(problems.check(server::bind(port, "INGRESS_TLS_PORT", http).await)?),
+        false => None,
+    };
+    let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    let (now_present, present) = watch::channel(certificates.is_present());
+    let watching = files.watch(WatchSettings::default(), move |present| {
+        now_present.send_replace(present);
+    });
+    let watching = problems.check(watching)?;
+    let address = watch::Sender::new(address);
+    Some((TlsPort { port, certificates, present, listener, address }, watching))
 }
 
 fn reconcile(settings: Settings, outputs: Outputs, drain: &Drain) -> Result<Reconciler, Problems> {
@@ -156,22 +199,16 @@ fn serve_admin(
     Ok(addresses)
 }
 
-fn say_started(settings: &Settings, address: SocketAddr) {
+fn say_started(settings: &Settings, address: SocketAddr, tls_address: Option<SocketAddr>) {
     for (path, warning) in &settings.warnings {
         let path = path.display();
         warn!(%path, key = warning.key, reason = warning.reason, "Property without the expected effect");
     }
-    let http = &settings.http_server.1;
-    if http.decompression {
-        warn!("decompressionSupported has no effect: bodies are stored as they come");
+    let tls_port = tls_address.map(|address| address.port());
+    if tls_port.is_none() {
+        info!(path = %settings.env.tls.display(), "No TLS key pair: the TLS port opens when there is one");
     }
-    let tls = &settings.env.tls;
-    if tls.join("tls.crt").exists() || tls.join("tls.key").exists() {
-        warn!(path = %tls.display(), "TLS files found, but this ingress does not serve TLS yet");
-    } else {
-        debug!(path = %tls.display(), tls_port = settings.env.tls_port, "No TLS files: TLS is not served");
-    }
-    info!(port = address.port(), "Receiver started");
+    info!(port = address.port(), tls_port, "Receiver started");
 }
 
 impl Running {
@@ -179,6 +216,12 @@ impl Running {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where events are accepted over TLS; absent while there is no certificate.
+    #[must_use]
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        *self.tls_address.borrow()
     }
 
     /// Where the admin server listens; empty when nobody asked for one.

@@ -15,6 +15,9 @@ use serde::Serialize;
 
 use crate::producer::ProduceError;
 
+/// RFC 9457.
+const PROBLEM: &str = "application/problem+json";
+
 /// What goes back to the sender. Success has an empty body.
 pub(crate) type Answer = Response<Full<Bytes>>;
 
@@ -25,6 +28,14 @@ pub(crate) enum Rejection {
     LineTooLong { limit_bytes: usize },
     #[error("the headers are larger than {limit_bytes} bytes")]
     HeadersTooLarge { limit_bytes: usize },
+    #[error("the request is not well-formed HTTP/1.1")]
+    NotHttp,
+    #[error("only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here")]
+    OtherVersion,
+    #[error("Content-Length and Transfer-Encoding exclude each other")]
+    TwoFramings,
+    #[error("every line of the head must end in CR LF")]
+    BareLineFeed,
     #[error("only POST is accepted")]
     MethodNotAllowed,
     #[error("HTTP/1.1 asks for a Host header")]
@@ -39,14 +50,33 @@ pub(crate) enum Rejection {
     BodyTooLarge { limit_bytes: usize },
     #[error("the body did not arrive within {limit:?}")]
     BodyTooSlow { limit: Duration },
+    #[error("the body arrived slower than {bytes_per_second} bytes a second")]
+    BodyStalled { bytes_per_second: u32 },
+    #[error("the body is no {encoding} data, as its Content-Encoding says")]
+    NotInflatable { encoding: &'static str },
     #[error("the body ended early")]
     BodyBroken,
     #[error("not a CloudEvent: {0}")]
     NotAnEvent(EventError),
+    #[error("a batch may have {limit} events")]
+    BatchTooLong { limit: usize },
+    #[error("{detail}")]
+    Batch { status: StatusCode, detail: String, results: Vec<EventResult>, retry_after: Duration },
     #[error("too many events for topic {topic} wait for Kafka")]
     Overloaded { topic: String, retry_after: Duration },
     #[error("{}", with_causes(error))]
     Produce { error: ProduceError, retry_after: Duration },
+}
+
+/// What became of one event of a batch.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+pub(crate) struct EventResult {
+    /// Its place in the batch, from zero.
+    pub(crate) index: usize,
+    /// What it would have been answered alone.
+    pub(crate) status: u16,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) detail: String,
 }
 
 /// The document of RFC 9457. The type is always `about:blank`: status and detail say everything.
@@ -56,6 +86,9 @@ struct Problem<'a> {
     title: &'a str,
     status: u16,
     detail: &'a str,
+    /// Our extension member, for batches.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    results: &'a [EventResult],
 }
 
 impl Rejection {
@@ -64,13 +97,22 @@ impl Rejection {
         match self {
             Self::LineTooLong { .. } => (StatusCode::URI_TOO_LONG, None),
             Self::HeadersTooLarge { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, None),
+            Self::OtherVersion => (StatusCode::NOT_IMPLEMENTED, None),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, Some((ALLOW, HeaderValue::from_static("POST")))),
-            Self::NoHost | Self::NotAnEvent(_) | Self::BodyBroken => (StatusCode::BAD_REQUEST, None),
+            Self::NotHttp
+            | Self::TwoFramings
+            | Self::BareLineFeed
+            | Self::NoHost
+            | Self::NotAnEvent(_)
+            | Self::NotInflatable { .. }
+            | Self::BodyBroken => (StatusCode::BAD_REQUEST, None),
             Self::NoRoute => (StatusCode::NOT_FOUND, None),
             Self::NoToken => (StatusCode::UNAUTHORIZED, Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))),
             Self::TokensNotChecked => (StatusCode::INTERNAL_SERVER_ERROR, None),
-            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
-            Self::BodyTooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, None),
+            Self::BodyTooLarge { .. } | Self::BatchTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
+            Self::Batch { status: StatusCode::SERVICE_UNAVAILABLE, retry_after, .. } => later(*retry_after),
+            Self::Batch { status, .. } => (*status, None),
+            Self::BodyTooSlow { .. } | Self::BodyStalled { .. } => (StatusCode::REQUEST_TIMEOUT, None),
             Self::Overloaded { retry_after, .. } => later(*retry_after),
             Self::Produce { error, retry_after } => match error {
                 ProduceError::Event(_) => (StatusCode::BAD_REQUEST, None),
@@ -94,24 +136,54 @@ impl Rejection {
     pub(crate) fn ends_connection(&self) -> bool {
         matches!(
             self,
-            Self::LineTooLong { .. } | Self::HeadersTooLarge { .. } | Self::BodyTooSlow { .. } | Self::BodyBroken
+            Self::LineTooLong { .. }
+                | Self::HeadersTooLarge { .. }
+                | Self::NotHttp
+                | Self::OtherVersion
+                | Self::TwoFramings
+                | Self::BareLineFeed
+                | Self::BodyTooSlow { .. }
+                | Self::BodyStalled { .. }
+                | Self::BodyBroken
         )
     }
 
-    pub(crate) fn answer(&self) -> Answer {
-        let (status, extra) = self.meaning();
+    fn results(&self) -> &[EventResult] {
+        if let Self::Batch { results, .. } = self { results } else { &[] }
+    }
+
+    /// The document that says why.
+    fn problem(&self) -> Vec<u8> {
+        let (status, _) = self.meaning();
         let detail = with_causes(self);
         let problem = Problem {
             r#type: "about:blank",
             title: status.canonical_reason().unwrap_or_default(),
             status: status.as_u16(),
             detail: &detail,
+            results: self.results(),
         };
-        // Serialising text and a number cannot fail; an empty body would still carry the status.
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        // Serialising text and numbers cannot fail; an empty body would still carry the status.
+        serde_json::to_vec(&problem).unwrap_or_default()
+    }
+
+    /// The whole answer as bytes of HTTP/1.1, the last on its connection: for requests that never were one to hyper.
+    pub(crate) fn message(&self) -> Vec<u8> {
+        let (status, body) = (self.status(), self.problem());
+        let head = format!(
+            "HTTP/1.1 {} {}\r\ncontent-type: {PROBLEM}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            status.as_u16(),
+            status.canonical_reason().unwrap_or_default(),
+            body.len()
+        );
+        [head.into_bytes(), body].concat()
+    }
+
+    pub(crate) fn answer(&self) -> Answer {
+        let (status, extra) = self.meaning();
         let mut answer = empty(status);
-        *answer.body_mut() = Full::new(body.into());
-        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        *answer.body_mut() = Full::new(self.problem().into());
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
         if let Some((name, value)) = extra {
             answer.headers_mut().insert(name, value);
         }

@@ -13,7 +13,9 @@ use millrace_event::{Event, http_binding};
 use millrace_runtime::health::Readiness;
 use tracing::{Level, debug};
 
+mod batch;
 mod body;
+mod inflate;
 mod limits;
 mod throttle;
 pub(crate) mod trace;
@@ -51,14 +53,23 @@ impl Ingress {
     }
 }
 
-/// Answers one request.
-pub(crate) async fn handle<B>(ingress: &Ingress, limits: RequestLimits, request: Request<B>) -> Outcome
+/// Answers one request; with a `fault` that the server found in its head, by saying so.
+pub(crate) async fn handle<B>(
+    ingress: &Ingress,
+    limits: RequestLimits,
+    fault: Option<Rejection>,
+    request: Request<B>,
+) -> Outcome
 where
     B: Body<Data = Bytes> + Unpin,
 {
     let _in_flight = ingress.metrics.asked();
     let (head, mut body) = request.into_parts();
-    let outcome = match decide(ingress, limits, &head, &mut body).await {
+    let decided = match fault {
+        Some(fault) => Err(fault),
+        None => decide(ingress, limits, &head, &mut body).await,
+    };
+    let outcome = match decided {
         Ok(answer) => Outcome { answer, unread: false },
         Err(rejection) => refuse(&rejection, &head, &mut body).await,
     };
@@ -85,8 +96,12 @@ where
         return Ok(probe::served(head));
     }
     auth::check(target.audience.as_deref(), &head.headers)?;
-    let received = body::receive(&target, body, limits.body_arrival).await;
-    let stored = accept(ingress, &target, head, received, started).await;
+    let received = body::receive(&target, &head.headers, body, limits).await;
+    let batch = http_binding::is_batch(&head.headers).then_some(limits.batch);
+    let stored = match (batch, received) {
+        (Some(limit), Ok(received)) => batch::accept(ingress, &target, head, received, limit, started).await,
+        (_, received) => accept(ingress, &target, head, received, started).await,
+    };
     stored.map(|()| empty(StatusCode::ACCEPTED))
 }
 
@@ -137,14 +152,18 @@ where
             "Request refused"
         );
     }
-    let mut answer = rejection.answer();
     let go_on = !rejection.ends_connection() && body::discard(head, body).await;
     // HTTP/2 has no such header: an unread stream is reset and the connection goes on.
     let unread = !go_on && head.version != Version::HTTP_2;
-    if unread {
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
+    let answer = if unread { closing(rejection) } else { rejection.answer() };
     Outcome { answer, unread }
+}
+
+/// A refusal after which an HTTP/1 connection ends.
+pub(crate) fn closing(rejection: &Rejection) -> Answer {
+    let mut answer = rejection.answer();
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 /// The line the tools of this project wait for; costs nothing unless DEBUG is on.

@@ -16,6 +16,7 @@ use prometheus::{IntCounter, IntGauge};
 const DISPATCH_LATENCY: &str = "kn_eventing_dispatch_latency_ms";
 const REQUESTS: &str = "millrace_ingress_requests_total";
 const CONNECTIONS: &str = "millrace_ingress_connections";
+const HANDSHAKE_FAILURES: &str = "millrace_ingress_tls_handshake_failures_total";
 const IN_FLIGHT: &str = "millrace_ingress_in_flight_requests";
 const TARGETS: &str = "millrace_ingress_targets";
 const REFUSED_TARGETS: &str = "millrace_ingress_targets_refused";
@@ -28,7 +29,7 @@ const CONTRACT_FAILURES: &str = "millrace_ingress_contract_failures_total";
 pub(crate) const UNKNOWN_TYPE: &str = "unknown";
 
 /// Every status this process answers with.
-const STATUSES: [StatusCode; 14] = [
+const STATUSES: [StatusCode; 15] = [
     StatusCode::OK,
     StatusCode::ACCEPTED,
     StatusCode::BAD_REQUEST,
@@ -42,6 +43,7 @@ const STATUSES: [StatusCode; 14] = [
     StatusCode::TOO_MANY_REQUESTS,
     StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     StatusCode::INTERNAL_SERVER_ERROR,
+    StatusCode::NOT_IMPLEMENTED,
     StatusCode::SERVICE_UNAVAILABLE,
 ];
 
@@ -61,6 +63,7 @@ pub(crate) struct IngressMetrics {
     type_label: bool,
     requests: Arc<Requests>,
     pub(crate) connections: IntGauge,
+    pub(crate) handshake_failures: IntCounter,
     in_flight: IntGauge,
     pub(crate) targets: IntGauge,
     pub(crate) refused_targets: IntGauge,
@@ -104,6 +107,7 @@ impl IngressMetrics {
                 _shown: requests,
             }),
             connections: metrics.gauge(CONNECTIONS, "Open connections on the data port.")?,
+            handshake_failures: metrics.counter(HANDSHAKE_FAILURES, "TLS handshakes that failed or took too long.")?,
             in_flight: metrics.gauge(IN_FLIGHT, "Requests that are not answered yet.")?,
             targets: metrics.gauge(TARGETS, "Targets that accept events.")?,
             refused_targets: metrics

@@ -27,8 +27,6 @@ pub struct HttpServerSettings {
     pub max_header_size: usize,
     /// Bytes of the request line; more is answered with 414.
     pub max_initial_line_length: usize,
-    /// Size of reads, in bytes.
-    pub max_chunk_size: usize,
     /// Answer `Expect: 100-continue`. Off by default.
     pub handle_100_continue: bool,
     /// Decode gzip and deflate request bodies. Off by default.
@@ -47,8 +45,6 @@ pub struct HttpServerSettings {
     pub tls_handshake_timeout: Duration,
     /// Whether clients show certificates.
     pub client_auth: ClientAuth,
-    /// Log what goes over the wire. Off by default.
-    pub log_activity: bool,
     /// Options of sockets.
     pub socket: SocketSettings,
     /// Connections at the same time; more wait to be accepted (`millrace.ingress.connections.max`, 10,000).
@@ -57,7 +53,10 @@ pub struct HttpServerSettings {
     pub header_timeout: Option<Duration>,
     /// Limit for the body of a request to arrive (`millrace.ingress.body.timeout.ms`, 60 s). Absent: none.
     pub body_timeout: Option<Duration>,
-    /// Events in one batch request; more are answered with 413 (`millrace.ingress.batch.max`, 1000).
+    /// Bytes a second that the body of a request must keep up with after its first five seconds
+    /// (`millrace.ingress.body.rate.min`, 240). Absent: none.
+    pub body_rate_min: Option<u32>,
+    /// Events in one batch request; more are answered with 413 (`millrace.ingress.batch.max`, 1000; at most 4096).
     pub batch_max: usize,
     /// What to log once.
     pub warnings: Vec<Warning>,
@@ -87,7 +86,10 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("useProxyProtocol", "the PROXY protocol is not supported"),
     ("proxyProtocolTimeout", "the PROXY protocol is not supported"),
     ("proxyProtocolTimeoutUnit", "the PROXY protocol is not supported"),
-    ("activityLogDataFormat", UNUSED),
+    ("maxChunkSize", "the size of reads follows the traffic"),
+    ("logActivity", "events are never written to the log"),
+    ("activityLogDataFormat", "events are never written to the log"),
+    ("tcpFastOpen", "the kernel's net.ipv4.tcp_fastopen decides"),
     ("compressionSupported", BODILESS),
     ("compressionLevel", BODILESS),
     ("compressionContentSizeThreshold", BODILESS),
@@ -126,6 +128,8 @@ pub fn http_server(properties: &Properties) -> Result<HttpServerSettings, Proper
     let unit = draft.name("idleTimeoutUnit", &Unit::NAMES).unwrap_or(Unit::SECONDS);
     let reset_unit = draft.name("http2RstFloodWindowDurationTimeUnit", &Unit::NAMES).unwrap_or(Unit::SECONDS);
     let handshake_unit = draft.name("sslHandshakeTimeoutUnit", &Unit::NAMES).unwrap_or(Unit::SECONDS);
+    // Without an effect, but as with the peer not any number will do.
+    let _checked = size(&mut draft, "maxChunkSize", 8192);
     draft.without_effect(WITHOUT_EFFECT);
     Ok(HttpServerSettings {
         host: draft.word("host").filter(|host| !host.is_empty()).unwrap_or_else(|| "0.0.0.0".to_owned()),
@@ -135,7 +139,6 @@ pub fn http_server(properties: &Properties) -> Result<HttpServerSettings, Proper
         write_idle_timeout: draft.span("writeIdleTimeout", unit),
         max_header_size: size(&mut draft, "maxHeaderSize", 8192),
         max_initial_line_length: size(&mut draft, "maxInitialLineLength", 4096),
-        max_chunk_size: size(&mut draft, "maxChunkSize", 8192),
         handle_100_continue: draft.flag("handle100ContinueAutomatically").unwrap_or(false),
         decompression: draft.flag("decompressionSupported").unwrap_or(false),
         http2_clear_text: draft.flag("http2ClearTextEnabled").unwrap_or(true),
@@ -151,12 +154,15 @@ pub fn http_server(properties: &Properties) -> Result<HttpServerSettings, Proper
                 &[("NONE", ClientAuth::None), ("REQUEST", ClientAuth::Request), ("REQUIRED", ClientAuth::Required)],
             )
             .unwrap_or_default(),
-        log_activity: draft.flag("logActivity").unwrap_or(false),
         socket: socket::read(&mut draft),
         connections_max: draft.size("millrace.ingress.connections.max", 1..=1_000_000).unwrap_or(10_000),
         header_timeout: limit(&mut draft, "millrace.ingress.header.timeout.ms", 30),
         body_timeout: limit(&mut draft, "millrace.ingress.body.timeout.ms", 60),
-        batch_max: draft.size("millrace.ingress.batch.max", 1..=100_000).unwrap_or(1000),
+        body_rate_min: draft
+            .size("millrace.ingress.body.rate.min", 0..=1_000_000_000)
+            .map_or(Some(240), |rate| u32::try_from(rate).ok())
+            .filter(|rate| *rate > 0),
+        batch_max: draft.size("millrace.ingress.batch.max", 1..=4096).unwrap_or(1000),
         warnings: draft.finish()?,
     })
 }

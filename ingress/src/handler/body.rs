@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
+use http::HeaderMap;
 use http::header::EXPECT;
 use http::request::Parts;
-use http_body::Body;
+use http_body::{Body, Frame};
 use http_body_util::BodyExt;
+use tokio::time::Instant;
 
+use super::inflate::inflate;
+use super::limits::RequestLimits;
 use crate::error::Rejection;
 use crate::producer::admission::Admission;
 use crate::routes::Target;
@@ -18,6 +22,10 @@ use crate::routes::Target;
 /// How much of a refused body is read so that its connection can be used again, and for how long.
 const DISCARDED_BYTES: u64 = 64 * 1024;
 const DISCARDING: Duration = Duration::from_millis(500);
+
+/// How long a body may take before its pace counts: slow starts are common, and so are clients that wait for
+/// "100 Continue" in vain.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// A body with its place among the records under way.
 #[derive(Debug)]
@@ -27,12 +35,16 @@ pub(crate) struct Received {
 }
 
 /// Reads the whole body. Nothing is buffered before the target has admitted it, and never more than it allows.
-/// `arrival` bounds the time for the whole body; absent: none.
 ///
 /// # Errors
 ///
 /// When the body is too large, too slow or broken, or when too much is under way already.
-pub(crate) async fn receive<B>(target: &Target, body: &mut B, arrival: Option<Duration>) -> Result<Received, Rejection>
+pub(crate) async fn receive<B>(
+    target: &Target,
+    headers: &HeaderMap,
+    body: &mut B,
+    limits: RequestLimits,
+) -> Result<Received, Rejection>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -46,24 +58,69 @@ where
         Some(_) => Ok(()),
         None => admission.grow(bytes).map_err(|_| target.overloaded()),
     };
-    let reading = read(body, declared.unwrap_or(0), limit_bytes, grow);
-    let bytes = in_time(reading, arrival).await?;
-    Ok(Received { bytes, admission })
+    let bytes = read(body, declared.unwrap_or(0), limit_bytes, Pace::of(limits), grow).await?;
+    if !limits.inflate {
+        return Ok(Received { bytes, admission });
+    }
+    match inflate(headers, &bytes, limit_bytes)? {
+        None => Ok(Received { bytes, admission }),
+        Some(plain) => {
+            let more = plain.len().saturating_sub(bytes.len());
+            admission.grow(more).map_err(|_| target.overloaded())?;
+            Ok(Received { bytes: plain, admission })
+        }
+    }
 }
 
-async fn in_time(
-    reading: impl Future<Output = Result<Bytes, Rejection>>,
-    limit: Option<Duration>,
-) -> Result<Bytes, Rejection> {
-    let mut reading = std::pin::pin!(reading);
-    // Nearly always the whole body is there already, and then a timer would only cost.
-    if let Some(read) = reading.as_mut().now_or_never() {
-        return read;
+/// How fast a body must arrive. No clock is looked at while its parts are there already.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    whole: Option<Duration>,
+    bytes_per_second: Option<u32>,
+    since: Option<Instant>,
+}
+
+impl Pace {
+    fn of(limits: RequestLimits) -> Self {
+        Self { whole: limits.body_arrival, bytes_per_second: limits.bytes_per_second, since: None }
     }
-    match limit {
-        Some(limit) => tokio::time::timeout(limit, reading).await.unwrap_or(Err(Rejection::BodyTooSlow { limit })),
-        None => reading.await,
+
+    /// The next part of a body of which `arrived` bytes have come.
+    async fn next<B>(&mut self, body: &mut B, arrived: usize) -> Result<Option<Frame<Bytes>>, Rejection>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let mut frame = std::pin::pin!(body.frame());
+        // Nearly always the part is there already, and then a timer would only cost.
+        let found = match frame.as_mut().now_or_never() {
+            Some(found) => found,
+            None => {
+                let since = *self.since.get_or_insert_with(Instant::now);
+                let stalled = self
+                    .bytes_per_second
+                    .map(|rate| (behind(arrived, rate), Rejection::BodyStalled { bytes_per_second: rate }));
+                let whole = self.whole.map(|limit| (limit, Rejection::BodyTooSlow { limit }));
+                let first = match (stalled, whole) {
+                    (Some(stalled), Some(whole)) => Some(if stalled.0 < whole.0 { stalled } else { whole }),
+                    (stalled, whole) => stalled.or(whole),
+                };
+                match first {
+                    None => frame.await,
+                    Some((limit, rejection)) => match tokio::time::timeout_at(since + limit, frame).await {
+                        Ok(found) => found,
+                        Err(_) => return Err(rejection),
+                    },
+                }
+            }
+        };
+        found.transpose().map_err(|_| Rejection::BodyBroken)
     }
+}
+
+/// How long after its beginning a body of which `arrived` bytes have come is slower than `rate`.
+fn behind(arrived: usize, rate: u32) -> Duration {
+    let arrived = u64::try_from(arrived).unwrap_or(u64::MAX);
+    GRACE + Duration::from_millis(arrived.saturating_mul(1000) / u64::from(rate.max(1)))
 }
 
 /// The `Content-Length`; absent for a chunked body.
@@ -76,6 +133,7 @@ async fn read<B>(
     body: &mut B,
     expected_bytes: usize,
     limit_bytes: usize,
+    mut pace: Pace,
     mut grow: impl FnMut(usize) -> Result<(), Rejection>,
 ) -> Result<Bytes, Rejection>
 where
@@ -83,9 +141,9 @@ where
 {
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = pace.next(body, first.len() + joined.len()).await? {
         // Trailers are no part of an event.
-        let Ok(data) = frame.map_err(|_| Rejection::BodyBroken)?.into_data() else { continue };
+        let Ok(data) = frame.into_data() else { continue };
         let total = first.len() + joined.len() + data.len();
         if total > limit_bytes {
             return Err(Rejection::BodyTooLarge { limit_bytes });
@@ -154,7 +212,8 @@ mod tests {
 
     async fn read_all(parts: &'static [&'static str], limit: usize) -> (Result<Bytes, Rejection>, usize) {
         let mut grown = 0;
-        let read = read(&mut frames(parts), 0, limit, |bytes| {
+        let pace = Pace { whole: None, bytes_per_second: None, since: None };
+        let read = read(&mut frames(parts), 0, limit, pace, |bytes| {
             grown += bytes;
             Ok(())
         })
@@ -176,6 +235,31 @@ mod tests {
         let (body, grown) = read_all(&["eve", "nts"], 5).await;
         assert!(matches!(body, Err(Rejection::BodyTooLarge { limit_bytes: 5 })));
         assert_eq!(grown, 3);
+    }
+
+    /// A body of one byte every `pause`, for ever.
+    fn drip(pause: Duration) -> impl Body<Data = Bytes, Error = std::io::Error> + Unpin {
+        let byte = async move || {
+            tokio::time::sleep(pause).await;
+            Ok(Frame::data(Bytes::from_static(b"x")))
+        };
+        StreamBody::new(Box::pin(futures_util::stream::unfold((), move |()| async move { Some((byte().await, ())) })))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_drips_is_given_up_when_it_falls_behind() {
+        let pace = |whole, rate| Pace { whole, bytes_per_second: rate, since: None };
+        let read = async |pause, pace| {
+            let started = Instant::now();
+            let read = read(&mut drip(pause), 0, usize::MAX, pace, |_| Ok(())).await;
+            (read.unwrap_err(), started.elapsed().as_secs())
+        };
+        let (error, seconds) = read(Duration::from_millis(500), pace(None, Some(10))).await;
+        assert!(matches!(error, Rejection::BodyStalled { bytes_per_second: 10 }), "{error:?}");
+        assert!((5..8).contains(&seconds), "{seconds}");
+        let whole = Duration::from_secs(20);
+        let (error, seconds) = read(Duration::from_millis(50), pace(Some(whole), Some(10))).await;
+        assert!(matches!(error, Rejection::BodyTooSlow { .. }) && seconds == 20, "{error:?} after {seconds}");
     }
 
     #[tokio::test]

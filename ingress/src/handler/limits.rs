@@ -24,6 +24,12 @@ pub(crate) struct RequestLimits {
     pub(crate) header_bytes: usize,
     /// How long the whole body may take to arrive; absent: for ever.
     pub(crate) body_arrival: Option<Duration>,
+    /// What a body must keep up with after its first seconds; absent: nothing.
+    pub(crate) bytes_per_second: Option<u32>,
+    /// `decompressionSupported`.
+    pub(crate) inflate: bool,
+    /// Events in one batch.
+    pub(crate) batch: usize,
 }
 
 impl From<&HttpServerSettings> for RequestLimits {
@@ -32,6 +38,9 @@ impl From<&HttpServerSettings> for RequestLimits {
             line_bytes: settings.max_initial_line_length,
             header_bytes: settings.max_header_size,
             body_arrival: settings.body_timeout,
+            bytes_per_second: settings.body_rate_min,
+            inflate: settings.decompression,
+            batch: settings.batch_max,
         }
     }
 }
@@ -65,7 +74,14 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: RequestLimits = RequestLimits { line_bytes: 30, header_bytes: 20, body_arrival: None };
+    const LIMITS: RequestLimits = RequestLimits {
+        line_bytes: 30,
+        header_bytes: 20,
+        body_arrival: None,
+        bytes_per_second: None,
+        inflate: false,
+        batch: 1,
+    };
 
     #[track_caller]
     fn check(uri: &str, headers: &[(&str, &str)], expected: &str) {

@@ -1,23 +1,20 @@
 //! What one connection is doing, as seen by its bytes and its requests, and the way to tell it to leave.
 //!
-//! The moments are coarse (a tick of the registry), so that reading and writing cost two plain stores.
+//! The moments are coarse (a tick of the registry), so that reading and writing cost a few plain loads and stores.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::task::Context;
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
+use http::StatusCode;
 use millrace_config::properties::http_server::HttpServerSettings;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use super::head::Traits;
 
 /// How long a client may go on sending what was refused, so that it gets to read the answer.
 const LINGER: Duration = Duration::from_secs(2);
-/// How much of it is read and thrown away.
-const LINGER_BYTES: usize = 8 * 1024 * 1024;
 /// What an HTTP/2 connection begins with.
 const HTTP2_PREFACE: &[u8] = b"PRI ";
 /// Idle connections go after this when new ones wait for a place.
@@ -60,12 +57,33 @@ pub(super) struct Activity {
     /// A first request has come.
     used: AtomicBool,
     requests: AtomicU32,
+    /// `Traits` of the head that came last, until its request is worked on.
+    head: AtomicU8,
+    /// The status with which hyper's own refusal went out; zero: there was none.
+    refused: AtomicU16,
+    /// HTTP/2 requests that the client took back, in the window since `resets_since`.
+    resets: AtomicU32,
+    resets_since: Moment,
     signal: AtomicU8,
     waker: AtomicWaker,
 }
 
 /// A request is being worked on as long as this is held.
-pub(super) struct Busy<'a>(&'a Activity);
+pub(super) struct Busy<'a> {
+    activity: &'a Activity,
+    is_answered: bool,
+}
+
+/// What bytes that have come belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The head of a request on an HTTP/1 connection begins.
+    HeadBegins,
+    /// It has not ended yet.
+    HeadGoesOn,
+    /// A body, or HTTP/2.
+    Other,
+}
 
 impl Activity {
     pub(super) fn new(id: u64, clock: Arc<Moment>, settings: Arc<HttpServerSettings>) -> Self {
@@ -82,6 +100,10 @@ impl Activity {
             http2: AtomicBool::new(false),
             used: AtomicBool::new(false),
             requests: AtomicU32::new(0),
+            head: AtomicU8::new(0),
+            refused: AtomicU16::new(0),
+            resets: AtomicU32::new(0),
+            resets_since: Moment::new(now),
             signal: AtomicU8::new(NONE),
             waker: AtomicWaker::new(),
         }
@@ -91,31 +113,78 @@ impl Activity {
         self.clock.load(Ordering::Relaxed)
     }
 
-    fn read(&self, bytes: &[u8]) {
-        let now = self.now();
-        self.last_read.store(now, Ordering::Relaxed);
-        if self.requests.load(Ordering::Relaxed) > 0 || self.head_since.load(Ordering::Relaxed) > 0 {
-            return;
-        }
-        if bytes.starts_with(HTTP2_PREFACE) {
-            self.http2.store(true, Ordering::Relaxed);
-        }
-        self.head_since.store(now, Ordering::Relaxed);
+    pub(super) fn settings(&self) -> &HttpServerSettings {
+        &self.settings
     }
 
-    fn wrote(&self) {
+    /// Bytes have come.
+    pub(super) fn read(&self, bytes: &[u8]) -> Phase {
+        let now = self.now();
+        self.last_read.store(now, Ordering::Relaxed);
+        if self.is_http2() || self.requests.load(Ordering::Relaxed) > 0 {
+            return Phase::Other;
+        }
+        if self.head_since.load(Ordering::Relaxed) > 0 {
+            return Phase::HeadGoesOn;
+        }
+        self.head_since.store(now, Ordering::Relaxed);
+        if bytes.starts_with(HTTP2_PREFACE) && self.settings.http2_clear_text {
+            self.http2.store(true, Ordering::Relaxed);
+            return Phase::Other;
+        }
+        Phase::HeadBegins
+    }
+
+    pub(super) fn wrote(&self) {
         self.last_write.store(self.now(), Ordering::Relaxed);
     }
 
-    /// A whole head has arrived.
-    pub(super) fn begin(&self, http2: bool) -> Busy<'_> {
+    pub(super) fn is_http2(&self) -> bool {
+        self.http2.load(Ordering::Relaxed)
+    }
+
+    /// HTTP/2 was agreed upon before its first byte.
+    pub(super) fn turn_http2(&self) {
+        self.http2.store(true, Ordering::Relaxed);
+    }
+
+    /// What the head on its way in looks like so far.
+    pub(super) fn saw(&self, traits: Traits) {
+        self.head.store(traits.bits(), Ordering::Relaxed);
+    }
+
+    /// The status of hyper's own refusal, which ended the connection.
+    pub(super) fn refused(&self, status: StatusCode) {
+        self.refused.store(status.as_u16(), Ordering::Relaxed);
+    }
+
+    pub(super) fn refusal(&self) -> Option<StatusCode> {
+        StatusCode::from_u16(self.refused.load(Ordering::Relaxed)).ok()
+    }
+
+    /// A whole head has arrived; also what it looked like, unless it came behind another one.
+    pub(super) fn begin(&self, http2: bool) -> (Busy<'_>, Traits) {
         if http2 {
-            self.http2.store(true, Ordering::Relaxed);
+            self.turn_http2();
         }
         self.used.store(true, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
-        Busy(self)
+        let traits = Traits::from_bits(self.head.swap(0, Ordering::Relaxed));
+        (Busy { activity: self, is_answered: false }, traits)
+    }
+
+    /// The client took a request back. A client that does little else is sent away, as the properties say.
+    fn reset(&self) {
+        let window = u64::try_from(self.settings.http2_reset_window.as_millis()).unwrap_or(u64::MAX);
+        let now = self.now();
+        if now.saturating_sub(self.resets_since.load(Ordering::Relaxed)) > window {
+            self.resets_since.store(now, Ordering::Relaxed);
+            self.resets.store(0, Ordering::Relaxed);
+        }
+        if self.resets.fetch_add(1, Ordering::Relaxed) >= self.settings.http2_max_resets {
+            self.tell(Signal::Evict);
+        }
     }
 
     /// The connection ends although the client may still be sending.
@@ -123,7 +192,7 @@ impl Activity {
         self.lingering_since.store(self.now(), Ordering::Relaxed);
     }
 
-    fn is_lingering(&self) -> bool {
+    pub(super) fn is_lingering(&self) -> bool {
         self.lingering_since.load(Ordering::Relaxed) > 0
     }
 
@@ -174,82 +243,19 @@ impl Activity {
     }
 }
 
+impl Busy<'_> {
+    /// The answer is ready.
+    pub(super) fn answered(mut self) {
+        self.is_answered = true;
+    }
+}
+
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A socket that notes its traffic.
-pub(super) struct Watched {
-    stream: TcpStream,
-    activity: Arc<Activity>,
-    shut: bool,
-    discarded_bytes: usize,
-}
-
-impl Watched {
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, shut: false, discarded_bytes: 0 }
-    }
-
-    /// Closing a socket with unread bytes in it resets the connection, and the client never sees the answer that would
-    /// have told it to stop. So the rest is read, for a bounded time and size.
-    fn discard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut space = [0; 8192];
-        loop {
-            let mut buffer = ReadBuf::new(&mut space);
-            match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() && self.discarded_bytes < LINGER_BYTES => {
-                    self.discarded_bytes += buffer.filled().len();
-                }
-                Poll::Ready(_) => return Poll::Ready(Ok(())),
-                Poll::Pending => return Poll::Pending,
-            }
+        self.activity.requests.fetch_sub(1, Ordering::Relaxed);
+        if !self.is_answered && self.activity.is_http2() {
+            self.activity.reset();
         }
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if let Some(read) = buf.filled().get(before..).filter(|read| !read.is_empty()) {
-            self.activity.read(read);
-        }
-        polled
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.activity.wrote();
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.shut {
-            std::task::ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-            self.shut = true;
-        }
-        if self.activity.is_lingering() { self.discard(cx) } else { Poll::Ready(Ok(())) }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.activity.wrote();
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
 

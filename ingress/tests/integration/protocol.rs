@@ -61,18 +61,35 @@ async fn the_client_decides_how_long_a_connection_lives() {
     client.closed().await;
 }
 
+/// The head of a request that announces `hello` and waits to be asked for it.
+fn expecting(path: &str) -> String {
+    let request = request(path, &[("Expect", "100-continue")], "hello");
+    request.strip_suffix("hello").unwrap().to_owned()
+}
+
 #[tokio::test]
-async fn a_client_that_waits_for_continue_gets_it_only_where_its_body_is_wanted() {
+async fn a_client_that_waits_for_continue_waits_in_vain_unless_the_settings_say_otherwise() {
     let (_harness, _broker, running) = one_target().await;
-    let head = |path: &str| {
-        let request = request(path, &[("Expect", "100-continue")], "hello");
-        request.strip_suffix("hello").unwrap().to_owned()
-    };
     let mut client = Client::connect(running.address()).await;
-    assert_eq!(client.ask(head("/ns/name")).await.status, 100);
+    client.write(event("/ns/name") + &expecting("/ns/name")).await;
+    assert_eq!(client.answer().await.status, 202);
+    let nothing = tokio::time::timeout(std::time::Duration::from_millis(300), client.answer()).await;
+    assert!(nothing.is_err(), "{nothing:?}");
+    // It loses patience and sends.
+    assert_eq!(client.ask("hello").await.status, 202);
+    assert_eq!(client.ask(event("/ns/name")).await.status, 202);
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_continue_gets_it_if_so_set_and_only_where_its_body_is_wanted() {
+    let (harness, _broker, _) = one_target().await;
+    harness.write("config/httpserver.properties", "host=127.0.0.1\nhandle100ContinueAutomatically=true\n");
+    let running = harness.ready().await;
+    let mut client = Client::connect(running.address()).await;
+    assert_eq!(client.ask(expecting("/ns/name")).await.status, 100);
     assert_eq!(client.ask("hello").await.status, 202);
     let mut client = Client::connect(running.address()).await;
-    assert_eq!(client.ask(head("/unknown")).await.status, 404);
+    assert_eq!(client.ask(expecting("/unknown")).await.status, 404);
     client.closed().await;
 }
 
@@ -174,7 +191,7 @@ async fn http_2_works_with_prior_knowledge() {
 }
 
 #[tokio::test]
-async fn an_upgrade_to_http_2_is_served_as_http_1() {
+async fn an_upgrade_with_broken_settings_is_served_as_http_1() {
     let (_harness, _broker, running) = one_target().await;
     let headers = [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "%%%")];
     assert_eq!(ask(running.address(), request("/ns/name", &headers, "x")).await.status, 202);

@@ -114,7 +114,7 @@ async fn what_is_not_an_event_is_400_with_the_reason() {
     check(&mut client, &[("ce-time", "yesterday")], "", "time").await;
     check(&mut client, &[("ce-my_ext", "x")], "", "my_ext").await;
     check(&mut client, &[("content-type", "application/cloudevents+json")], "[]", "JSON").await;
-    check(&mut client, &[("content-type", "application/cloudevents-batch+json")], "[]", "not supported").await;
+    check(&mut client, &[("content-type", "application/cloudevents-batch+xml")], "<a/>", "not supported").await;
     let plain = "POST /ns/name HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi";
     check_problem(&client.ask(plain).await, 400, "CloudEvent");
 }
@@ -144,6 +144,9 @@ async fn a_long_request_line_is_414_and_large_headers_are_431_and_both_end_the_c
     let cases = [
         (event(&long_path(4096)), 414),
         (event(&long_path(60_000)), 414),
+        (event(&long_path(65_530)), 414),
+        (event(&long_path(100_000)), 414),
+        (event(&long_path(1_000_000)), 414),
         (request("/ns/name", &[("x-large", &"x".repeat(8192))], ""), 431),
         (request("/ns/name", &[("x-large", &"x".repeat(60_000))], ""), 431),
         (request("/ns/name", &[("x-large", &"x".repeat(200_000))], ""), 431),
@@ -151,20 +154,36 @@ async fn a_long_request_line_is_414_and_large_headers_are_431_and_both_end_the_c
     for (request, status) in cases {
         let mut client = Client::connect(running.address()).await;
         let answer = client.ask(request).await;
-        assert_eq!(answer.status, status, "{answer:?}");
+        check_problem(&answer, status, "bytes");
         client.closed().await;
     }
+    let many: String = (0..2000).map(|number| format!("a{number}: b\r\n")).collect();
+    let many = event("/ns/name").replace("ce-id", &format!("{many}ce-id"));
+    check_problem(&ask(running.address(), many).await, 431, "bytes");
     assert_eq!(ask(running.address(), event(&long_path(4000))).await.status, 404);
     assert_eq!(ask(running.address(), request("/ns/name", &[("x", &"x".repeat(8000))], "")).await.status, 202);
 }
 
 #[tokio::test]
-async fn broken_http_is_400_and_ends_the_connection() {
+async fn broken_http_is_refused_with_a_reason_and_ends_the_connection() {
     let (_harness, _broker, running) = one_target().await;
-    for request in ["nonsense\r\n\r\n", "POST /ns/name HTTP/1.1\r\nno colon\r\n\r\n", "POST / HTTP/9.9\r\n\r\n"] {
+    for (request, status, detail) in [
+        ("nonsense\r\n\r\n", 400, "well-formed"),
+        ("POST /ns/name HTTP/1.1\r\nno colon\r\n\r\n", 400, "well-formed"),
+        ("POST / HTTP/9.9\r\n\r\n", 501, "HTTP/1.1"),
+        ("GET /healthz HTTP/2.0\r\n\r\n", 501, "HTTP/1.1"),
+        ("POST /ns/name HTTP/1.1\nHost: x\n\n", 400, "CR LF"),
+    ] {
         let mut client = Client::connect(running.address()).await;
         let answer = client.ask(request).await;
-        assert_eq!(answer.status, 400, "{request:?}");
+        check_problem(&answer, status, detail);
+        assert_eq!(answer.header("connection"), Some("close"));
         client.closed().await;
     }
+    // What was asked before is answered first.
+    let mut client = Client::connect(running.address()).await;
+    client.write(event("/ns/name") + "nonsense\r\n\r\n").await;
+    check_empty(&client.answer().await, 202);
+    check_problem(&client.answer().await, 400, "well-formed");
+    client.closed().await;
 }

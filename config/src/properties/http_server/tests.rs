@@ -46,7 +46,6 @@ fn every_setting_has_its_key() {
         ("writeIdleTimeout", "3000"),
         ("maxHeaderSize", "100"),
         ("maxInitialLineLength", "200"),
-        ("maxChunkSize", "300"),
         ("handle100ContinueAutomatically", "TRUE"),
         ("decompressionSupported", "true"),
         ("http2ClearTextEnabled", "false"),
@@ -58,10 +57,10 @@ fn every_setting_has_its_key() {
         ("sslHandshakeTimeout", "500"),
         ("sslHandshakeTimeoutUnit", "MILLISECONDS"),
         ("clientAuth", "REQUIRED"),
-        ("logActivity", "true"),
         ("millrace.ingress.connections.max", "7"),
         ("millrace.ingress.header.timeout.ms", "0"),
         ("millrace.ingress.body.timeout.ms", "9"),
+        ("millrace.ingress.body.rate.min", "12"),
         ("millrace.ingress.batch.max", "11"),
     ])
     .unwrap();
@@ -72,13 +71,13 @@ fn every_setting_has_its_key() {
         (settings.idle_timeout, settings.read_idle_timeout, settings.write_idle_timeout),
         (Some(ms(1000)), Some(ms(2000)), Some(ms(3000)))
     );
-    assert_eq!((settings.max_header_size, settings.max_initial_line_length, settings.max_chunk_size), (100, 200, 300));
-    assert!(settings.handle_100_continue && settings.decompression && settings.use_alpn && settings.log_activity);
+    assert_eq!((settings.max_header_size, settings.max_initial_line_length), (100, 200));
+    assert!(settings.handle_100_continue && settings.decompression && settings.use_alpn);
     assert!(!settings.http2_clear_text);
     assert_eq!(settings.http2_connection_window, Some(65536));
     assert_eq!((settings.http2_max_resets, settings.http2_reset_window), (5, ms(60_000)));
     assert_eq!((settings.tls_handshake_timeout, settings.client_auth), (ms(500), ClientAuth::Required));
-    assert_eq!((settings.connections_max, settings.batch_max), (7, 11));
+    assert_eq!((settings.connections_max, settings.body_rate_min, settings.batch_max), (7, Some(12), 11));
     assert_eq!((settings.header_timeout, settings.body_timeout), (None, Some(ms(9))));
 }
 
@@ -96,7 +95,6 @@ fn every_socket_option_has_its_key() {
         ("sendBufferSize", "4096"),
         ("receiveBufferSize", "8192"),
         ("trafficClass", "16"),
-        ("tcpFastOpen", "true"),
         ("tcpCork", "true"),
         ("tcpQuickAck", "true"),
         ("tcpUserTimeout", "1500"),
@@ -115,7 +113,7 @@ fn every_socket_option_has_its_key() {
         send_buffer: Some(4096),
         receive_buffer: Some(8192),
         traffic_class: Some(16),
-        fast_open: true,
+        fast_open: false,
         cork: true,
         quick_ack: true,
         user_timeout: Some(Duration::from_millis(1500)),
