@@ -22,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use crate::auth::Tokens;
+use crate::auth::discovery::{self, Discovery, Origin};
 use crate::debug;
 use crate::handler::Ingress;
 use crate::metrics::IngressMetrics;
@@ -87,6 +89,8 @@ pub struct Running {
     drain: Drain,
     // Ends the watching when dropped.
     _certificate_watch: Watch,
+    // Ends the watching of the features when dropped.
+    _oidc: Discovery,
 }
 
 /// Starts everything. Returns when the port listens; readiness comes with the first contract.
@@ -122,7 +126,8 @@ pub async fn start(settings: Settings) -> Result<Running, Problems> {
     };
     let probes =
         ProbePaths { liveness: settings.env.liveness_path.clone(), readiness: settings.env.readiness_path.clone() };
-    let ingress = Ingress::new(outputs.routes.clone(), probes, readiness.clone(), ingress_metrics);
+    let (tokens, oidc) = authenticate(&settings, &drain).await?;
+    let ingress = Ingress::new(outputs.routes.clone(), probes, readiness.clone(), ingress_metrics, tokens);
     let server = Server::new(Arc::new(ingress), outputs.http.clone(), drain.clone());
     let connections = server.connections();
     let tls_address = tls.address.subscribe();
@@ -144,6 +149,7 @@ pub async fn start(settings: Settings) -> Result<Running, Problems> {
         admin_stop,
         drain,
         _certificate_watch: certificate_watch,
+        _oidc: oidc,
     })
 }
 
@@ -167,6 +173,18 @@ async fn tls_port(settings: &Settings, problems: &mut Problems) -> Option<(TlsPo
     let watching = problems.check(watching)?;
     let address = watch::Sender::new(address);
     Some((TlsPort { port, certificates, present, listener, address }, watching))
+}
+
+/// The way to check tokens. Waits for the issuer's keys for as long as start-up may, if the feature is on.
+async fn authenticate(settings: &Settings, drain: &Drain) -> Result<(Tokens, Discovery), Problems> {
+    let (env, tokens) = (&settings.env, Tokens::default());
+    let origin = match &env.oidc_discovery {
+        Some(url) => Origin::Url(url.clone()),
+        None => Origin::Cluster(settings.cluster.clone()),
+    };
+    let task = (&drain.tracker(), drain.token());
+    let oidc = discovery::start(env.features.clone(), origin, tokens.clone(), env.wait_startup, task).await?;
+    Ok((tokens, oidc))
 }
 
 fn reconcile(settings: Settings, outputs: Outputs, drain: &Drain) -> Result<Reconciler, Problems> {

@@ -13,6 +13,7 @@ use millrace_event::EventError;
 use millrace_runtime::startup::with_causes;
 use serde::Serialize;
 
+use crate::auth::token::TokenError;
 use crate::producer::ProduceError;
 
 /// RFC 9457.
@@ -44,8 +45,16 @@ pub(crate) enum Rejection {
     NoRoute,
     #[error("a bearer token is needed")]
     NoToken,
+    #[error("more than one Authorization header")]
+    TwoTokens,
+    #[error("{0}")]
+    BadToken(TokenError),
     #[error("tokens cannot be checked, because OIDC is not loaded")]
     TokensNotChecked,
+    #[error("no event policy of this target names the sender")]
+    NotAllowed,
+    #[error("no event policy of this target lets the sender send this event")]
+    EventNotAllowed,
     #[error("the event is larger than {limit_bytes} bytes")]
     BodyTooLarge { limit_bytes: usize },
     #[error("the body did not arrive within {limit:?}")]
@@ -107,7 +116,10 @@ impl Rejection {
             | Self::NotInflatable { .. }
             | Self::BodyBroken => (StatusCode::BAD_REQUEST, None),
             Self::NoRoute => (StatusCode::NOT_FOUND, None),
-            Self::NoToken => (StatusCode::UNAUTHORIZED, Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))),
+            Self::NoToken => challenge("Bearer"),
+            Self::TwoTokens => challenge("Bearer error=\"invalid_request\""),
+            Self::BadToken(_) => challenge("Bearer error=\"invalid_token\""),
+            Self::NotAllowed | Self::EventNotAllowed => (StatusCode::FORBIDDEN, None),
             Self::TokensNotChecked => (StatusCode::INTERNAL_SERVER_ERROR, None),
             Self::BodyTooLarge { .. } | Self::BatchTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
             Self::Batch { status: StatusCode::SERVICE_UNAVAILABLE, retry_after, .. } => later(*retry_after),
@@ -198,6 +210,11 @@ fn later(retry_after: Duration) -> (StatusCode, Option<(HeaderName, HeaderValue)
     (StatusCode::SERVICE_UNAVAILABLE, Some((RETRY_AFTER, seconds)))
 }
 
+/// Who the sender is must be shown first (RFC 6750).
+fn challenge(challenge: &'static str) -> (StatusCode, Option<(HeaderName, HeaderValue)>) {
+    (StatusCode::UNAUTHORIZED, Some((WWW_AUTHENTICATE, HeaderValue::from_static(challenge))))
+}
+
 /// An answer without a body.
 pub(crate) fn empty(status: StatusCode) -> Answer {
     let mut answer = Response::new(Full::default());
@@ -239,7 +256,12 @@ mod tests {
         check(Rejection::NoHost, 400, None);
         check(Rejection::NoRoute, 404, None);
         check(Rejection::NoToken, 401, Some(("www-authenticate", "Bearer")));
+        check(Rejection::TwoTokens, 401, Some(("www-authenticate", r#"Bearer error="invalid_request""#)));
+        let invalid = Some(("www-authenticate", r#"Bearer error="invalid_token""#));
+        check(Rejection::BadToken(TokenError::Expired), 401, invalid);
         check(Rejection::TokensNotChecked, 500, None);
+        check(Rejection::NotAllowed, 403, None);
+        check(Rejection::EventNotAllowed, 403, None);
         check(Rejection::BodyTooLarge { limit_bytes }, 413, None);
         check(Rejection::BodyTooSlow { limit: Duration::from_secs(1) }, 408, None);
         check(Rejection::BodyBroken, 400, None);

@@ -24,7 +24,7 @@ use body::Received;
 pub(crate) use limits::RequestLimits;
 use throttle::Throttle;
 
-use crate::auth;
+use crate::auth::{Permit, Tokens};
 use crate::error::{Answer, Rejection, empty};
 use crate::metrics::{IngressMetrics, UNKNOWN_TYPE};
 use crate::probe::{self, ProbePaths};
@@ -38,6 +38,7 @@ pub(crate) struct Ingress {
     pub(crate) probes: ProbePaths,
     pub(crate) readiness: Readiness,
     pub(crate) metrics: IngressMetrics,
+    pub(crate) tokens: Tokens,
     failures: Throttle,
 }
 
@@ -48,8 +49,14 @@ pub(crate) struct Outcome {
 }
 
 impl Ingress {
-    pub(crate) fn new(routes: Routes, probes: ProbePaths, readiness: Readiness, metrics: IngressMetrics) -> Self {
-        Self { routes, probes, readiness, metrics, failures: Throttle::default() }
+    pub(crate) fn new(
+        routes: Routes,
+        probes: ProbePaths,
+        readiness: Readiness,
+        metrics: IngressMetrics,
+        tokens: Tokens,
+    ) -> Self {
+        Self { routes, probes, readiness, metrics, tokens, failures: Throttle::default() }
     }
 }
 
@@ -95,22 +102,27 @@ where
     if is_probe {
         return Ok(probe::served(head));
     }
-    auth::check(target.audience.as_deref(), &head.headers)?;
+    let permit = match &target.guard {
+        // Boxed: what only guarded targets need must not make the futures of all larger.
+        Some(guard) => Some(Box::pin(guard.check(&ingress.tokens, &head.headers)).await?),
+        None => None,
+    };
     let received = body::receive(&target, &head.headers, body, limits).await;
     let batch = http_binding::is_batch(&head.headers).then_some(limits.batch);
     let stored = match (batch, received) {
-        (Some(limit), Ok(received)) => batch::accept(ingress, &target, head, received, limit, started).await,
-        (_, received) => accept(ingress, &target, head, received, started).await,
+        (Some(limit), Ok(received)) => batch::accept(ingress, &target, head, (received, permit), limit, started).await,
+        (_, received) => accept(ingress, &target, head, (received, permit), started).await,
     };
     stored.map(|()| empty(StatusCode::ACCEPTED))
 }
 
-/// From a body to a stored record. Every end of it is measured under the target's name.
+/// From a body to a stored record. Every end of it is measured under the target's name, but not what may not be sent:
+/// the peer does not count that either.
 async fn accept(
     ingress: &Ingress,
     target: &Target,
     head: &Parts,
-    received: Result<Received, Rejection>,
+    (received, permit): (Result<Received, Rejection>, Option<Permit<'_>>),
     started: Instant,
 ) -> Result<(), Rejection> {
     let unknown = |rejection: Rejection| {
@@ -119,6 +131,9 @@ async fn accept(
     };
     let Received { bytes, admission } = received.map_err(unknown)?;
     let event = http_binding::read(&head.headers, &bytes).map_err(|error| unknown(Rejection::NotAnEvent(error)))?;
+    if let Some(permit) = permit {
+        permit.check(&event)?;
+    }
     let trace = trace::read(&head.headers);
     let stored = target.store(&event, &trace, admission).await;
     match stored {

@@ -14,6 +14,7 @@ use millrace_config::contract::{ContentMode, Resource};
 use millrace_config::snapshot::Snapshot;
 use millrace_event::Event;
 
+use crate::auth::Guard;
 use crate::error::Rejection;
 use crate::handler::trace::TraceHeaders;
 use crate::metrics::TargetSeries;
@@ -26,8 +27,8 @@ pub(crate) struct Target {
     pub(crate) resource: Arc<Resource>,
     pub(crate) topic: String,
     pub(crate) content_mode: ContentMode,
-    /// Present: only requests with a token for it may pass.
-    pub(crate) audience: Option<String>,
+    /// Present: only requests with a token that satisfies it may pass.
+    pub(crate) guard: Option<Guard>,
     /// The properties' `max.request.size`.
     pub(crate) max_body_bytes: usize,
     /// What `Retry-After` says when Kafka cannot take an event.

@@ -27,6 +27,9 @@ pub struct IngressEnv {
     pub observability: PathBuf,
     /// `CONFIG_FEATURES_PATH`: a directory, which may appear later. Absent: features are off.
     pub features: Option<PathBuf>,
+    /// `MILLRACE_OIDC_DISCOVERY_URL`: http or https address of the issuer whose tokens are accepted, or of its discovery
+    /// document. Absent: the cluster's, with the credentials of this pod.
+    pub oidc_discovery: Option<String>,
     /// `MILLRACE_TLS_PATH`: the directory with `tls.crt` and `tls.key`; `/etc/receiver-tls-secret` when absent.
     pub tls: PathBuf,
     /// `WAIT_STARTUP_SECONDS`, required.
@@ -90,6 +93,7 @@ impl IngressEnv {
             contract: reading.required_path("DATA_PLANE_CONFIG_FILE_PATH"),
             observability: reading.required_path("CONFIG_OBSERVABILITY_PATH"),
             features: reading.optional("CONFIG_FEATURES_PATH").map(PathBuf::from),
+            oidc_discovery: reading.http_url("MILLRACE_OIDC_DISCOVERY_URL"),
             tls: reading.path_or("MILLRACE_TLS_PATH", "/etc/receiver-tls-secret"),
             wait_startup: shared::wait_startup(&mut reading),
             service: shared::service(&reading),

@@ -46,6 +46,17 @@ impl<'a> Reading<'a> {
         self.optional(name).is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
     }
 
+    /// An absolute http or https URL; `None` if the variable is not set, an error if it is something else.
+    pub(super) fn http_url(&mut self, name: &str) -> Option<String> {
+        let value = self.optional(name)?.trim().to_owned();
+        let url = value.parse::<http::Uri>().ok();
+        let is_url = url.is_some_and(|url| matches!(url.scheme_str(), Some("http" | "https")));
+        if !is_url {
+            self.error(name, format!("{value:?} is not an http or https URL"));
+        }
+        is_url.then_some(value)
+    }
+
     /// A number; `None` if the variable is not set, an error if it is something else.
     pub(super) fn number<T: FromStr + Display + Bounded>(&mut self, name: &str) -> Option<T> {
         let value = self.optional(name)?;

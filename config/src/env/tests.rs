@@ -179,6 +179,7 @@ fn our_own_variables_are_read() {
         ("MILLRACE_HEALTH_FILE", "/x/healthy"),
         ("MILLRACE_DRAIN_SECONDS", "0"),
         ("MILLRACE_TLS_PATH", "/x/tls"),
+        ("MILLRACE_OIDC_DISCOVERY_URL", " https://issuer.example "),
         ("CONFIG_FEATURES_PATH", ""),
     ];
     let found = IngressEnv::read(&env(INGRESS, &changes)).unwrap();
@@ -190,6 +191,10 @@ fn our_own_variables_are_read() {
         config_path: PathBuf::from("/x/config.xml"),
     };
     assert_eq!(LogEnv::read(&env(INGRESS, &changes)), Ok(log.clone()));
+    assert_eq!(found.oidc_discovery.as_deref(), Some("https://issuer.example"));
+    for wrong in ["issuer.example", "ftp://issuer.example", "/keys"] {
+        assert!(IngressEnv::read(&env(INGRESS, &[("MILLRACE_OIDC_DISCOVERY_URL", wrong)])).is_err(), "{wrong}");
+    }
     assert_eq!((found.log, found.features, found.tls.as_path()), (log, None, Path::new("/x/tls")));
 }
 

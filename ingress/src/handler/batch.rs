@@ -14,6 +14,7 @@ use millrace_event::{Event, EventError, json};
 
 use super::body::Received;
 use super::{Ingress, say_produced, trace};
+use crate::auth::Permit;
 use crate::error::{EventResult, Rejection};
 use crate::metrics::UNKNOWN_TYPE;
 use crate::producer::ProduceError;
@@ -24,7 +25,7 @@ pub(super) async fn accept(
     ingress: &Ingress,
     target: &Target,
     head: &Parts,
-    received: Received,
+    (received, permit): (Received, Option<Permit<'_>>),
     limit: usize,
     started: Instant,
 ) -> Result<(), Rejection> {
@@ -33,6 +34,9 @@ pub(super) async fn accept(
         rejection
     };
     let events = events(&received.bytes, limit).map_err(unknown)?;
+    if let Some(permit) = permit {
+        permitted(&permit, &events)?;
+    }
     let mut admissions = Vec::with_capacity(events.len());
     admissions.push(received.admission);
     for _ in events.iter().skip(1) {
@@ -87,6 +91,20 @@ fn events(body: &[u8], limit: usize) -> Result<Vec<Event<'_>>, Rejection> {
     }
     let detail = format!("{} of {count} events are not CloudEvents; none was stored", results.len());
     Err(Rejection::Batch { status: StatusCode::BAD_REQUEST, detail, results, retry_after: std::time::Duration::ZERO })
+}
+
+/// A batch with one event that may not be sent stores nothing.
+fn permitted(permit: &Permit<'_>, events: &[Event<'_>]) -> Result<(), Rejection> {
+    let refused = events.iter().enumerate().filter_map(|(index, event)| {
+        let rejection = permit.check(event).err()?;
+        Some(EventResult { index, status: rejection.status().as_u16(), detail: rejection.to_string() })
+    });
+    let results: Vec<_> = refused.collect();
+    if results.is_empty() {
+        return Ok(());
+    }
+    let detail = format!("{} of {} events may not be sent; none was stored", results.len(), events.len());
+    Err(Rejection::Batch { status: StatusCode::FORBIDDEN, detail, results, retry_after: std::time::Duration::ZERO })
 }
 
 /// One answer for what became of all events.

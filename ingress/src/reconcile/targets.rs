@@ -9,10 +9,12 @@ use std::time::Instant;
 
 use millrace_config::contract::credentials::{Credentials, CredentialsError};
 use millrace_config::contract::{Contract, Entry, Ingress, Resource};
+use millrace_event::filter::FilterError;
 use millrace_runtime::secrets::SecretsError;
 use millrace_runtime::startup::with_causes;
 use tracing::{info, warn};
 
+use crate::auth::Guard;
 use crate::debug::{Report, TargetReport};
 use crate::metrics::IngressMetrics;
 use crate::producer::pool::{Key, Pool};
@@ -38,6 +40,8 @@ enum Problem {
     Secrets(SecretsError),
     #[error(transparent)]
     Credentials(CredentialsError),
+    #[error("a filter of its event policies cannot be used")]
+    Policy(#[source] FilterError),
     #[error(transparent)]
     Producer(ClientError),
     #[error("{0}")]
@@ -52,7 +56,7 @@ impl Problem {
             // The vault wakes the reconciler when it has read.
             Self::Reading => false,
             // Only other properties or another contract help.
-            Self::Credentials(_) | Self::Refused(_) => false,
+            Self::Credentials(_) | Self::Policy(_) | Self::Refused(_) => false,
         }
     }
 
@@ -174,6 +178,8 @@ impl Targets {
         produce: &Produce,
         since: Instant,
     ) -> Result<Target, Problem> {
+        // First: nothing is made for a resource that is refused.
+        let guard = Guard::compile(ingress).map_err(Problem::Policy)?;
         let key = Key {
             bootstrap_servers: resource.bootstrap_servers.clone(),
             credentials: self.credentials(resource, produce, since)?,
@@ -185,7 +191,7 @@ impl Targets {
             resource: Arc::clone(resource),
             topic: resource.topic().to_owned(),
             content_mode: ingress.content_mode,
-            audience: ingress.audience.clone(),
+            guard,
             max_body_bytes: produce.settings.max_request_size,
             retry_after: produce.settings.retry_after,
             share: producer.share(),

@@ -9,13 +9,13 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use super::harness::*;
 
-struct Process {
+pub(crate) struct Process {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
-    seen: Vec<Value>,
+    pub(crate) seen: Vec<Value>,
 }
 
-fn spawn(harness: &Harness) -> Process {
+pub(crate) fn spawn(harness: &Harness) -> Process {
     let mut child = Command::new(env!("CARGO_BIN_EXE_millrace-ingress"))
         .env_clear()
         .envs(&harness.env)
@@ -30,7 +30,7 @@ fn spawn(harness: &Harness) -> Process {
 
 impl Process {
     /// The first line with this message, seen already or to come; every line must be JSON.
-    async fn line(&mut self, message: &str) -> Value {
+    pub(crate) async fn line(&mut self, message: &str) -> Value {
         if let Some(line) = self.seen.iter().find(|line| line["message"] == message) {
             return line.clone();
         }
@@ -47,7 +47,7 @@ impl Process {
         .await
     }
 
-    async fn signal(&self, name: &str) {
+    pub(crate) async fn signal(&self, name: &str) {
         let id = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().await.unwrap().success());
     }
