@@ -12,12 +12,13 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tracing::warn;
 
 use crate::consumer::rebalance::Context;
+use crate::progress::Commit;
 
 /// When the next commit is due, and the one on its way.
 pub(crate) struct Committer {
@@ -38,7 +39,7 @@ struct Outstanding {
 pub(crate) struct Committed {
     pub(crate) topic: Arc<str>,
     pub(crate) partition: i32,
-    pub(crate) offset: i64,
+    pub(crate) commit: Arc<Commit>,
 }
 
 impl Committer {
@@ -108,6 +109,11 @@ impl Committer {
         let Some(outstanding) = self.outstanding.take() else { return };
         match result {
             Ok(()) => consumer.context().committed(&outstanding.offsets),
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::OffsetMetadataTooLarge) => {
+                // Its `offset.metadata.max.bytes` is less than Kafka's default. Offsets alone are safe, only less exact.
+                warn!(%error, "broker takes no metadata of ours: a restart sends again what was finished out of order");
+                consumer.context().leave_out_metadata();
+            }
             Err(error) => warn!(%error, "commit failed; it is repeated"),
         }
     }
@@ -117,7 +123,11 @@ impl Committer {
 pub(crate) fn list(offsets: &[Committed]) -> KafkaResult<TopicPartitionList> {
     let mut list = TopicPartitionList::with_capacity(offsets.len());
     for committed in offsets {
-        list.add_partition_offset(&committed.topic, committed.partition, Offset::Offset(committed.offset))?;
+        let mut element = list.add_partition(&committed.topic, committed.partition);
+        element.set_offset(Offset::Offset(committed.commit.offset))?;
+        if !committed.commit.metadata.is_empty() {
+            element.set_metadata(&committed.commit.metadata);
+        }
     }
     Ok(list)
 }

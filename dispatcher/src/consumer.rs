@@ -6,6 +6,7 @@
 //! Source: dispatcher spec 1.7 to 1.11; design section 5, Kafka client rules; design rows 2, 4 and 5.
 
 pub(crate) mod feed;
+mod known;
 pub(crate) mod rebalance;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use crate::partition::Shared;
 use rebalance::{Context, Membership};
 
 /// The thread looks after everything at least this often, should a wake-up have been missed.
-const LONGEST_PARK: Duration = Duration::from_millis(500);
+const LONGEST_PARK: Duration = Duration::from_secs(1);
 
 /// How many events of the main queue are served before the partitions get their turn.
 const MAIN_QUEUE_BATCH: usize = 16;
@@ -47,6 +48,10 @@ pub(crate) struct ConsumerSpec {
     pub(crate) commit_interval: Duration,
     /// How long a revocation waits for deliveries in flight.
     pub(crate) revoke_wait: Duration,
+    /// The consumer group.
+    pub(crate) group: String,
+    /// Records that one partition hands over before the others get their turn.
+    pub(crate) batch: usize,
     pub(crate) shared: Shared,
 }
 
@@ -152,6 +157,8 @@ impl Reader {
             egress: spec.egress.clone(),
             shared: spec.shared,
             revoke_wait: spec.revoke_wait,
+            group: spec.group.into(),
+            batch: spec.batch,
             thread: thread.clone(),
             runtime: runtime.clone(),
         };

@@ -35,13 +35,14 @@ pub(crate) struct Origin<'a> {
 pub(crate) enum Undelivered {
     /// The target had all the attempts that are due.
     Failed(Failure),
-    /// The partition is being handed over or the process ends: whoever reads the record next starts again.
+    /// The partition is being handed over or the process ends: whoever reads the record next starts again. Or the
+    /// record was parked.
     Abandoned,
 }
 
 /// Sends `event` until it is taken, no attempt is left, or `stopping` asks to end.
 ///
-/// The slot is given back during pauses. Dropping the future cuts the attempt that runs.
+/// The slot is given back during pauses; a subscriber's pause may end this delivery, see [`Slot::park`]. Dropping the future cuts the attempt that runs.
 ///
 /// # Errors
 ///
@@ -55,7 +56,10 @@ pub(crate) async fn deliver(
     origin: Origin<'_>,
     slot: &mut Slot,
 ) -> Result<Answer, Undelivered> {
-    let mut number = 0;
+    let mut number = match role {
+        Role::Subscriber => slot.attempts_before(),
+        Role::DeadLetterSink | Role::Reply => 0,
+    };
     loop {
         number += 1;
         let started = Instant::now();
@@ -78,7 +82,12 @@ pub(crate) async fn deliver(
             NextStep::GiveUp => return Err(Undelivered::Failed(failure)),
             NextStep::RetryAfter(pause) => pause,
         };
-        match slot.pause(pause).await {
+        // Only the subscriber's retries can be taken up from nothing but their number; the others wait here.
+        let waited = match role {
+            Role::Subscriber => slot.park(number, pause).await,
+            Role::DeadLetterSink | Role::Reply => slot.pause(pause).await,
+        };
+        match waited {
             Ok(()) => {}
             Err(Stopping) => return Err(Undelivered::Abandoned),
         }

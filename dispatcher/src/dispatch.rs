@@ -26,7 +26,7 @@ use crate::undelivered;
 pub(crate) enum Dispatched {
     /// Nothing more is due: the offset may be committed.
     Finished(Outcome),
-    /// Stopped on the way: the offset stays, the record is read again later.
+    /// Stopped on the way: the offset stays, the record is read again later, or goes on when its pause is over.
     Abandoned,
 }
 
@@ -42,12 +42,14 @@ pub(crate) async fn dispatch(pipeline: &Pipeline, record: &Record, slot: &mut Sl
         Err(reason) => return invalid(pipeline, record, &reason),
     };
     let matches = pipeline.filter.matches(&event);
-    pipeline.metrics.processed(&event.ty, started.elapsed());
+    if slot.attempts_before() == 0 {
+        pipeline.metrics.processed(&event.ty, started.elapsed());
+    }
     if !matches {
         return finished(pipeline, record, &event, Outcome::Filtered);
     }
     let body = kafka_binding::payload(&event).map_or_else(Bytes::new, |data| record.share(data));
-    let sent = Instant::now();
+    let sent = slot.first_sent(Instant::now());
     let failure = match send(pipeline, &event, &body, origin, slot).await {
         Ok(status) => {
             pipeline.metrics.dispatched(&event.ty, Some(status), sent.elapsed());

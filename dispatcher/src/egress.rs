@@ -23,6 +23,7 @@ use crate::pipeline::{Pipeline, PipelineError, PipelineSettings};
 use crate::reply::topic::RecordProducer;
 use crate::settings::Settings;
 use crate::slot::Slots;
+use crate::window::Order;
 
 /// Between two tries to start an egress that failed to start.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
@@ -34,7 +35,8 @@ const STOP_WAIT: Duration = Duration::from_secs(10);
 /// member, so that nobody else waits for a slow subscriber.
 const REVOKE_WAIT: Duration = Duration::from_secs(3);
 
-/// Kafka's default for the time after which a member that does not poll is thought dead. Ours polls twice a second.
+/// Kafka's default for the time after which a member that does not poll is thought dead. Ours polls every second, whatever its subscriber
+/// does, so neither delivery settings nor `max.poll.records` have to do with it (design row 2).
 const POLL_INTERVAL: Duration = Duration::from_secs(300);
 
 /// What an egress is to do.
@@ -92,6 +94,14 @@ impl Spec {
         Pipeline::build(&self.resource, &self.egress, &self.trust_bundles, settings, producer, metrics)
     }
 
+    fn order(&self) -> Order {
+        match self.egress.order {
+            DeliveryOrder::Ordered if self.settings.pipeline.consumer.ordered_by_key => Order::Key,
+            DeliveryOrder::Ordered => Order::Partition,
+            DeliveryOrder::Unordered => Order::Unordered,
+        }
+    }
+
     /// The interval is not raised to what a slow subscriber may need, as the peer does: the consumer always polls.
     fn client(&self) -> BTreeMap<String, String> {
         let (servers, group) = (&self.resource.bootstrap_servers, &self.egress.consumer_group);
@@ -120,9 +130,10 @@ impl Status {
             consumer_group: spec.egress.consumer_group.clone(),
             topics: spec.resource.topics.clone(),
             destination: spec.egress.destination.text.clone(),
-            order: match spec.egress.order {
-                DeliveryOrder::Ordered => "ordered",
-                DeliveryOrder::Unordered => "unordered",
+            order: match spec.order() {
+                Order::Partition => "ordered",
+                Order::Key => "ordered by key",
+                Order::Unordered => "unordered",
             },
             subscription: spec.egress.reference.name.clone(),
         }
@@ -242,8 +253,9 @@ async fn restart(running: &mut Option<Running>, spec: &Arc<Spec>) -> Result<(), 
     let settings = &spec.settings.pipeline.consumer;
     let shared = Shared {
         pipeline: pipeline.clone(),
-        slots: Slots::new(settings.in_flight_max, settings.in_flight_bytes),
-        order: spec.egress.order,
+        slots: Slots::new(settings.in_flight_max, settings.in_flight_bytes).with_room(settings.waiting_bytes),
+        order: spec.order(),
+        commit_metadata: settings.commit_metadata,
     };
     let consumer = ConsumerHandle::start(ConsumerSpec {
         egress: spec.egress.uid.clone(),
@@ -251,6 +263,8 @@ async fn restart(running: &mut Option<Running>, spec: &Arc<Spec>) -> Result<(), 
         client: spec.client(),
         commit_interval: spec.settings.commit_interval(),
         revoke_wait: REVOKE_WAIT,
+        group: spec.egress.consumer_group.clone(),
+        batch: settings.max_poll_records,
         shared,
     })
     .await?;

@@ -29,3 +29,4 @@ mod slot;
 #[cfg(test)]
 mod testing;
 mod undelivered;
+mod window;

@@ -3,21 +3,31 @@
 //! The task writes how far the partition may be committed; the thread reads it. The thread says when it could not hand
 //! over a record; the task wakes it when there is room again.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::Thread;
 
-/// No record of the partition is finished yet.
-const NOTHING: i64 = -1;
+use millrace_config::snapshot::Snapshot;
+
+/// What is to be committed for one partition. Offset and metadata belong together: the metadata counts from the offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Commit {
+    /// The next offset to read.
+    pub(crate) offset: i64,
+    /// Which later records are finished; empty for none.
+    pub(crate) metadata: String,
+}
 
 /// Shared by one partition's task and the thread of its consumer.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    committable: AtomicI64,
+    /// `None` until a record is finished.
+    commit: Snapshot<Option<Arc<Commit>>>,
     /// Records handed over and not finished.
     open: AtomicUsize,
     queued_bytes: AtomicUsize,
     starved: AtomicBool,
-    /// Set when `committable` has grown since the thread last took it.
+    /// Set when `commit` has changed since the thread last took it.
     fresh: AtomicBool,
     thread: Thread,
 }
@@ -26,7 +36,7 @@ impl Progress {
     /// `thread` is woken when there is something to commit, or room for records again.
     pub(crate) fn new(thread: Thread) -> Self {
         Self {
-            committable: AtomicI64::new(NOTHING),
+            commit: Snapshot::default(),
             open: AtomicUsize::new(0),
             queued_bytes: AtomicUsize::new(0),
             starved: AtomicBool::new(false),
@@ -35,10 +45,10 @@ impl Progress {
         }
     }
 
-    /// Called by the task when a record is finished.
-    pub(crate) fn advance(&self, committable: i64, open: usize) {
+    /// Called by the task, once in a while, when records have been finished.
+    pub(crate) fn advance(&self, commit: Commit, open: usize) {
         self.open.store(open, Ordering::Relaxed);
-        self.committable.store(committable, Ordering::Release);
+        self.commit.publish(Some(Arc::new(commit)));
         // The thread is woken for the first of many: it then knows by itself when the next commit is due.
         if !self.fresh.swap(true, Ordering::AcqRel) {
             self.thread.unpark();
@@ -50,9 +60,15 @@ impl Progress {
         self.fresh.store(false, Ordering::Release);
     }
 
+    /// What to commit, if any record is finished.
+    pub(crate) fn commit(&self) -> Option<Arc<Commit>> {
+        Option::clone(&self.commit.load())
+    }
+
     /// The offset to commit, if any record is finished.
+    #[cfg(test)]
     pub(crate) fn committable(&self) -> Option<i64> {
-        Some(self.committable.load(Ordering::Acquire)).filter(|offset| *offset != NOTHING)
+        self.commit().map(|commit| commit.offset)
     }
 
     /// Records read and not finished.

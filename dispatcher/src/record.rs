@@ -7,10 +7,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
-/// Most records carry fewer headers than this; more cost one allocation.
-const INLINE_HEADERS: usize = 16;
+/// The length that says a header's value is null.
+const NULL: u32 = u32::MAX;
 
 /// A record read from Kafka.
 #[derive(Clone, Debug)]
@@ -20,22 +19,26 @@ pub(crate) struct Record {
     pub(crate) offset: i64,
     /// Milliseconds since 1970, as the record says; `None` when it has no timestamp.
     pub(crate) timestamp_ms: Option<i64>,
+    /// The headers first, each as the lengths of name and value (4 bytes, little-endian) and then both; no table of
+    /// them, so that a record costs little more than its bytes while it waits for a retry. Then key and value.
     buffer: Bytes,
-    headers: SmallVec<[HeaderSpan; INLINE_HEADERS]>,
+    headers_end: u32,
     key: Option<Span>,
     value: Option<Span>,
 }
 
+/// Kafka's records are smaller than 2 GiB.
 #[derive(Clone, Copy, Debug)]
 struct Span {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct HeaderSpan {
-    name: Span,
-    value: Option<Span>,
+impl Span {
+    fn of(self, bytes: &[u8]) -> &[u8] {
+        let range = usize::try_from(self.start).ok().zip(usize::try_from(self.end).ok());
+        range.and_then(|(start, end)| bytes.get(start..end)).unwrap_or_default()
+    }
 }
 
 impl Record {
@@ -49,7 +52,7 @@ impl Record {
                 offset,
                 timestamp_ms: None,
                 buffer: Bytes::new(),
-                headers: SmallVec::new(),
+                headers_end: 0,
                 key: None,
                 value: None,
             },
@@ -68,10 +71,14 @@ impl Record {
 
     /// The headers in order; a header's value may be null.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> + Clone {
-        self.headers.iter().map(|header| {
-            let name = std::str::from_utf8(self.slice(header.name)).unwrap_or_default();
-            (name, header.value.map(|span| self.slice(span)))
-        })
+        Headers(self.slice(Span { start: 0, end: self.headers_end }))
+    }
+
+    /// The same record in no more memory than it needs, for one that waits.
+    pub(crate) fn shrunk(mut self) -> Self {
+        // A copy drops the slack of the buffer that the record was built in.
+        self.buffer = Bytes::copy_from_slice(&self.buffer);
+        self
     }
 
     /// `part`, which must be borrowed from this record, as a shared view without copying.
@@ -92,11 +99,31 @@ impl Record {
     }
 
     fn slice(&self, span: Span) -> &[u8] {
-        self.buffer.get(span.start..span.end).unwrap_or_default()
+        span.of(&self.buffer)
     }
 }
 
-/// Fills a [`Record`] part by part.
+#[derive(Clone)]
+struct Headers<'a>(&'a [u8]);
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = (&'a str, Option<&'a [u8]>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name_len, rest) = self.0.split_first_chunk::<4>()?;
+        let (value_len, rest) = rest.split_first_chunk::<4>()?;
+        let (name, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*name_len)).ok()?)?;
+        let value_len = u32::from_le_bytes(*value_len);
+        let (value, rest) = match value_len {
+            NULL => (None, rest),
+            length => rest.split_at_checked(usize::try_from(length).ok()?).map(|(value, rest)| (Some(value), rest))?,
+        };
+        self.0 = rest;
+        Some((std::str::from_utf8(name).unwrap_or_default(), value))
+    }
+}
+
+/// Fills a [`Record`] part by part: all headers before key and value.
 #[derive(Debug)]
 pub(crate) struct RecordBuilder {
     buffer: Vec<u8>,
@@ -109,9 +136,12 @@ impl RecordBuilder {
     }
 
     pub(crate) fn header(&mut self, name: &str, value: Option<&[u8]>) {
-        let name = self.push(name.as_bytes());
-        let value = value.map(|value| self.push(value));
-        self.record.headers.push(HeaderSpan { name, value });
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(NULL).to_le_bytes();
+        self.push(&length(name.as_bytes()));
+        self.push(&value.map_or(NULL.to_le_bytes(), length));
+        self.push(name.as_bytes());
+        let last = self.push(value.unwrap_or_default());
+        self.record.headers_end = last.end;
     }
 
     pub(crate) fn key(&mut self, key: Option<&[u8]>) {
@@ -127,9 +157,10 @@ impl RecordBuilder {
     }
 
     fn push(&mut self, bytes: &[u8]) -> Span {
-        let start = self.buffer.len();
+        let end_of = |buffer: &[u8]| u32::try_from(buffer.len()).unwrap_or(u32::MAX);
+        let start = end_of(&self.buffer);
         self.buffer.extend_from_slice(bytes);
-        Span { start, end: self.buffer.len() }
+        Span { start, end: end_of(&self.buffer) }
     }
 }
 

@@ -57,10 +57,6 @@ impl Settings {
     }
 
     fn warn(&self, files: &SettingsFiles) {
-        if self.pipeline.consumer.ordered_by_key {
-            let file = files.consumer.path().display();
-            warn!(%file, key = "millrace.ordered.by", "Order by key is not built yet: order is by partition");
-        }
         let files = [
             (files.producer.path(), &self.producer.warnings),
             (files.consumer.path(), &self.pipeline.consumer.warnings),

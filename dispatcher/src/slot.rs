@@ -1,14 +1,24 @@
 //! The bound on work in flight of one egress: a slot is held while a record is being delivered and given back
 //! while it waits for its next attempt.
 //!
+//! A record that waits for the subscriber's next attempt gives up everything here: it is parked in `room`, which has a
+//! bound of its own, without the future that delivers it.
 //! Source: design rows 6 and 9. At the bound nothing fails: partitions stop taking records, so the consumer stops
 //! reading their queues, and Kafka keeps the rest.
 
+pub(crate) mod room;
+
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+
+use room::{Place, Room, Share};
+
+/// Shorter pauses are waited for in place: parking costs decoding the record again.
+const SHORTEST_PARKED: Duration = Duration::from_millis(10);
 
 /// The slots of one egress, counted and in KiB of record.
 #[derive(Clone, Debug)]
@@ -16,6 +26,8 @@ pub(crate) struct Slots {
     count: Arc<Semaphore>,
     kibibytes: Arc<Semaphore>,
     kibibytes_max: u32,
+    room: Room,
+    partitions: Arc<AtomicUsize>,
 }
 
 /// The partition is to stop: no further attempt may start.
@@ -31,7 +43,20 @@ impl Slots {
             count: Arc::new(Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS))),
             kibibytes: Arc::new(Semaphore::new(kibibytes)),
             kibibytes_max,
+            room: Room::new(max_bytes),
+            partitions: Arc::default(),
         }
+    }
+
+    /// Records that wait without being sent may have `max_bytes` bytes more; otherwise as many as those in flight.
+    pub(crate) fn with_room(self, max_bytes: usize) -> Self {
+        Self { room: Room::new(max_bytes), ..self }
+    }
+
+    /// One more partition uses these slots, until the value is dropped.
+    pub(crate) fn join(&self) -> Member {
+        self.partitions.fetch_add(1, Ordering::Relaxed);
+        Member { slots: self.clone(), share: self.room.share() }
     }
 
     /// A slot for a record of this size, if one is free now.
@@ -52,13 +77,64 @@ impl Slots {
     }
 
     fn slot(&self, count: OwnedSemaphorePermit, bytes: OwnedSemaphorePermit, stopping: &CancellationToken) -> Slot {
-        Slot { count: Some(count), slots: Arc::clone(&self.count), _bytes: bytes, stopping: stopping.clone() }
+        Slot {
+            count: Some(count),
+            slots: Arc::clone(&self.count),
+            _bytes: bytes,
+            stopping: stopping.clone(),
+            attempts: Attempts::default(),
+            parking: None,
+            parked: None,
+        }
     }
 
     /// A record larger than the whole bound takes all of it.
     fn kibibytes(&self, size_bytes: usize) -> u32 {
         u32::try_from(size_bytes.div_ceil(1024)).unwrap_or(u32::MAX).clamp(1, self.kibibytes_max)
     }
+}
+
+/// One partition among those that share the slots.
+#[derive(Debug)]
+pub(crate) struct Member {
+    slots: Slots,
+    pub(crate) share: Share,
+}
+
+impl Member {
+    /// Whether a partition that has this many records and bytes in flight may start another one. No partition takes more
+    /// than it leaves to the others, so that one whose deliveries hang never has all slots; alone it may have them all,
+    /// and each may always have one.
+    pub(crate) fn may_start(&self, running: usize, running_bytes: usize) -> bool {
+        let alone = self.slots.partitions.load(Ordering::Relaxed) < 2;
+        alone
+            || running == 0
+            || (running <= self.slots.count.available_permits()
+                && running_bytes / 1024 <= self.slots.kibibytes.available_permits())
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.slots.partitions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a record has behind it when it is taken up again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Attempts {
+    /// Attempts at the subscriber so far.
+    pub(crate) made: u32,
+    /// When the first one started; `None` before it.
+    pub(crate) since: Option<Instant>,
+}
+
+/// How a record waits for its next attempt.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    pub(crate) due: tokio::time::Instant,
+    pub(crate) attempts: Attempts,
+    pub(crate) place: Place,
 }
 
 /// A record's share of the bound. The bytes are held until it is dropped, the count only while not paused.
@@ -68,9 +144,49 @@ pub(crate) struct Slot {
     slots: Arc<Semaphore>,
     _bytes: OwnedSemaphorePermit,
     stopping: CancellationToken,
+    attempts: Attempts,
+    parking: Option<(Share, usize)>,
+    parked: Option<Parked>,
 }
 
 impl Slot {
+    /// Goes on after `attempts`; pauses before further ones may be spent parked in `share`.
+    pub(crate) fn resume(self, attempts: Attempts, share: &Share, size_bytes: usize) -> Self {
+        Self { attempts, parking: Some((share.clone(), size_bytes)), ..self }
+    }
+
+    /// Attempts at the subscriber before this delivery: 0 unless the record was parked.
+    pub(crate) fn attempts_before(&self) -> u32 {
+        self.attempts.made
+    }
+
+    /// When the record was first sent: `now`, unless it was parked since.
+    pub(crate) fn first_sent(&mut self, now: Instant) -> Instant {
+        *self.attempts.since.get_or_insert(now)
+    }
+
+    /// How the record waits, if the delivery ended because it was parked.
+    pub(crate) fn take_parked(&mut self) -> Option<Parked> {
+        self.parked.take()
+    }
+
+    /// Waits for the next attempt at the subscriber, `made` of which have failed. Where there is room the record is
+    /// parked: the delivery ends as if the partition stopped, and starts again when the pause is over.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopping`] when this delivery makes no further attempt.
+    pub(crate) async fn park(&mut self, made: u32, pause: Duration) -> Result<(), Stopping> {
+        let place = match &self.parking {
+            Some((share, size_bytes)) if pause >= SHORTEST_PARKED => share.try_enter(*size_bytes),
+            Some(_) | None => None,
+        };
+        let Some(place) = place else { return self.pause(pause).await };
+        let attempts = Attempts { made, ..self.attempts };
+        self.parked = Some(Parked { due: tokio::time::Instant::now() + pause, attempts, place });
+        Err(Stopping)
+    }
+
     /// Gives the slot back for `pause`, then waits for another one.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use millrace_config::contract::parse;
+use millrace_config::contract::{DeliveryOrder, parse};
 use millrace_config::properties::{grammar, http_client, kafka};
 use millrace_config::snapshot::Snapshot;
 use millrace_runtime::metrics::Metrics;
@@ -22,6 +22,7 @@ use crate::pipeline::{Pipeline, PipelineSettings};
 use crate::record::Record;
 use crate::reply::topic::RecordProducer;
 use crate::slot::Slots;
+use crate::window::Order;
 
 /// What a subscriber received.
 #[derive(Clone, Debug)]
@@ -130,13 +131,14 @@ async fn receive(State(state): State<Arc<Scripts>>, uri: Uri, headers: HeaderMap
 }
 
 /// A binary-mode record with id `event-<offset>`.
-pub(crate) fn record(offset: i64) -> Record {
+pub(crate) fn keyed_record(offset: i64, key: Option<&str>) -> Record {
     let mut builder = Record::builder("orders".into(), 0, offset, 256);
     let id = format!("event-{offset}");
     for (name, value) in [("ce_specversion", "1.0"), ("ce_id", &id), ("ce_source", "/shop"), ("ce_type", "order")] {
         builder.header(name, Some(value.as_bytes()));
     }
     builder.header("content-type", Some(b"text/plain"));
+    builder.key(key.map(str::as_bytes));
     builder.value(Some(b"payload"));
     builder.build()
 }
@@ -165,7 +167,28 @@ pub(crate) fn shared(subscriber: &Subscriber, egress: &str, properties: &str) ->
     let producer = Arc::new(RecordProducer::new(&BTreeMap::new()));
     Shared {
         pipeline: Snapshot::new(Pipeline::build(resource, egress, &[], &settings, producer, metrics).unwrap()),
-        slots: Slots::new(settings.consumer.in_flight_max, settings.consumer.in_flight_bytes),
-        order: egress.order,
+        slots: Slots::new(settings.consumer.in_flight_max, settings.consumer.in_flight_bytes)
+            .with_room(settings.consumer.waiting_bytes),
+        order: match egress.order {
+            DeliveryOrder::Ordered if settings.consumer.ordered_by_key => Order::Key,
+            DeliveryOrder::Ordered => Order::Partition,
+            DeliveryOrder::Unordered => Order::Unordered,
+        },
+        commit_metadata: settings.consumer.commit_metadata,
+    }
+}
+
+/// A small generator (splitmix64), so that a seed repeats a run exactly.
+#[derive(Debug)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    /// A number below `bound`.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
     }
 }

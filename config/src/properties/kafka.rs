@@ -11,7 +11,6 @@
 mod common;
 mod consumer;
 mod ignored;
-mod interval;
 mod numbers;
 mod producer;
 mod security;
@@ -23,7 +22,8 @@ use super::{Properties, PropertyErrors, Warning};
 use crate::contract::ContentMode;
 use crate::contract::credentials::Credentials;
 
-pub use interval::forced_max_poll_interval;
+/// librdkafka's limit.
+const LONGEST_POLL_INTERVAL: Duration = Duration::from_millis(86_400_000);
 
 /// How to produce.
 #[derive(Clone, PartialEq)]
@@ -59,10 +59,9 @@ pub struct ConsumerSettings {
     pub client: BTreeMap<String, String>,
     /// librdkafka keys about TLS and SASL that the file gives; they only matter beside credentials that use them.
     pub security: BTreeMap<String, String>,
-    /// Records per batch: `max.poll.records`, 50 when absent.
-    pub max_poll_records: u32,
-    /// `max.poll.records` as configured; absent counts as 500 in the poll interval, see [`forced_max_poll_interval`].
-    pub max_poll_records_configured: Option<u32>,
+    /// Records that one partition hands over before the others of its consumer get their turn: `max.poll.records`, 50
+    /// when absent. How many are in flight is for `in_flight_max` and `in_flight_bytes` to say.
+    pub max_poll_records: usize,
     /// `session.timeout.ms`, 45 s when absent.
     pub session_timeout: Duration,
     /// The longest time a finished record may stay uncommitted: `auto.commit.interval.ms`, 5 s when absent.
@@ -77,6 +76,9 @@ pub struct ConsumerSettings {
     pub in_flight_max: usize,
     /// Bytes that those records may have together (`millrace.in.flight.bytes`, 32 MiB).
     pub in_flight_bytes: usize,
+    /// Bytes that records of one egress may have together while they wait in memory without being sent: for their next
+    /// attempt, or for an earlier record of their key (`millrace.waiting.bytes`, 64 MiB).
+    pub waiting_bytes: usize,
     /// Ordered egresses keep the order of records with the same key only (`millrace.ordered.by=key`).
     pub ordered_by_key: bool,
     /// What happens to a record that nobody takes (`millrace.undelivered`).
@@ -131,7 +133,7 @@ impl ProducerSettings {
 
 impl ConsumerSettings {
     /// Everything librdkafka needs to know for one consumer. `max_poll_interval` is raised to the session timeout and
-    /// cut to a day, which are librdkafka's limits; see [`forced_max_poll_interval`].
+    /// cut to a day, which are librdkafka's limits.
     pub fn client_for(
         &self,
         bootstrap_servers: &str,
@@ -141,7 +143,8 @@ impl ConsumerSettings {
     ) -> BTreeMap<String, String> {
         let mut client = self.client.clone();
         credentials.apply(&mut client, &self.security);
-        let interval = interval::allowed(max_poll_interval, self.session_timeout);
+        // The session timeout is at most an hour, so the two limits never cross.
+        let interval = max_poll_interval.max(self.session_timeout).min(LONGEST_POLL_INTERVAL);
         client.insert("bootstrap.servers".to_owned(), bootstrap_servers.to_owned());
         client.insert("group.id".to_owned(), group.to_owned());
         client.insert("max.poll.interval.ms".to_owned(), interval.as_millis().to_string());
@@ -194,7 +197,6 @@ redacted_debug!(ProducerSettings {
 redacted_debug!(ConsumerSettings {
     client,
     max_poll_records,
-    max_poll_records_configured,
     session_timeout,
     commit_interval,
     api_timeout,
@@ -202,6 +204,7 @@ redacted_debug!(ConsumerSettings {
     kind_plural,
     in_flight_max,
     in_flight_bytes,
+    waiting_bytes,
     ordered_by_key,
     undelivered,
     retry,

@@ -16,11 +16,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::progress::Progress;
+use crate::progress::{Commit, Progress};
 use crate::record::Record;
-
-/// How many records one partition hands over before the others get their turn.
-const BATCH: usize = 256;
 
 /// A partition's channel holds no more bytes than this, but always one record.
 const QUEUED_BYTES: usize = 1024 * 1024;
@@ -39,16 +36,17 @@ pub(crate) struct Feed<C: ConsumerContext> {
     pub(crate) stopping: CancellationToken,
     pub(crate) task: JoinHandle<()>,
     /// What the broker has acknowledged.
-    pub(crate) committed: Option<i64>,
+    pub(crate) committed: Option<Arc<Commit>>,
 }
 
 impl<C: ConsumerContext> Feed<C> {
-    /// Hands over what there is room for. Returns whether there may be more to hand over at once.
-    pub(crate) fn feed(&mut self) -> bool {
+    /// Hands over up to `batch` records, as many as there is room for. Returns whether there may be more to hand over at
+    /// once, after the other partitions had their turn.
+    pub(crate) fn feed(&mut self, batch: usize) -> bool {
         if !self.nonempty.swap(false, Ordering::AcqRel) && self.early.is_empty() {
             return false;
         }
-        for _ in 0..BATCH {
+        for _ in 0..batch {
             if self.progress.queued_bytes() > QUEUED_BYTES {
                 return self.wait_for_room();
             }

@@ -22,9 +22,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::feed::{self, Feed};
+use super::known::{Commits, Known};
 use crate::committer::{self, Committed};
+use crate::offsets::metadata::Scope;
+use crate::offsets::ranges::Ranges;
 use crate::partition::{Partition, QUEUED_RECORDS, Shared};
-use crate::progress::Progress;
+use crate::progress::{Commit, Progress};
 
 /// How often lasting trouble of one kind is logged.
 const REPEAT: Duration = Duration::from_secs(30);
@@ -34,6 +37,9 @@ pub(crate) struct Membership {
     pub(crate) egress: String,
     pub(crate) shared: Shared,
     pub(crate) revoke_wait: Duration,
+    pub(crate) group: Arc<str>,
+    /// Records that one partition hands over before the others get their turn.
+    pub(crate) batch: usize,
     pub(crate) thread: Thread,
     pub(crate) runtime: Handle,
 }
@@ -46,16 +52,22 @@ pub(crate) struct Context {
     feeds: Mutex<Vec<Feed<Context>>>,
     /// The consumer is about to leave: partitions that still come are not read.
     leaving: AtomicBool,
+    /// The broker refuses commits with metadata as long as ours may be.
+    plain_commits: AtomicBool,
+    commits: Commits,
     errors: Throttle<Option<RDKafkaErrorCode>>,
 }
 
 impl Context {
     pub(crate) fn new(membership: Membership) -> Self {
+        let commits = Commits::new(Arc::clone(&membership.group), membership.shared.commit_metadata);
         Self {
             membership,
             consumer: OnceLock::new(),
             feeds: Mutex::new(Vec::new()),
             leaving: AtomicBool::new(false),
+            plain_commits: AtomicBool::new(false),
+            commits,
             errors: Throttle::new(REPEAT),
         }
     }
@@ -73,7 +85,7 @@ impl Context {
     pub(crate) fn feed(&self) -> bool {
         let mut more = false;
         for feed in self.feeds().iter_mut() {
-            more |= feed.feed();
+            more |= feed.feed(self.membership.batch);
         }
         more
     }
@@ -120,9 +132,18 @@ impl Context {
         if self.leaving.load(Ordering::Acquire) {
             return;
         }
+        let known = self.commits.ask(&consumer, assigned).unwrap_or_else(|error| {
+            warn!(egress = %self.membership.egress, %error, "commits not read: some records may be delivered again");
+            Known::default()
+        });
         for element in assigned.elements() {
             let (topic, partition) = (element.topic(), element.partition());
-            if let Some(feed) = self.start(&consumer, topic, partition) {
+            let scope = self.commits.scope(topic, partition);
+            let finished = known.finished(&scope);
+            if !finished.is_empty() {
+                info!(topic, partition, records = finished.count(), "Records beyond the committed offset are finished");
+            }
+            if let Some(feed) = self.start(&consumer, scope, finished) {
                 self.feeds().push(feed);
             } else {
                 warn!(topic, partition, "partition has no queue and is not read");
@@ -131,8 +152,9 @@ impl Context {
         info!(egress = %self.membership.egress, partitions = %names(assigned), "Partitions assigned");
     }
 
-    fn start(&self, consumer: &Arc<BaseConsumer<Self>>, topic: &str, partition: i32) -> Option<Feed<Self>> {
-        let mut queue = consumer.split_partition_queue(topic, partition)?;
+    fn start(&self, consumer: &Arc<BaseConsumer<Self>>, scope: Scope, finished: Ranges) -> Option<Feed<Self>> {
+        let (topic, partition) = (Arc::clone(&scope.topic), scope.partition);
+        let mut queue = consumer.split_partition_queue(&topic, partition)?;
         // Set from the start: what is fetched before the callback is in place must not wait for the next record.
         let nonempty = Arc::new(AtomicBool::new(true));
         queue.set_nonempty_callback({
@@ -147,12 +169,14 @@ impl Context {
         let stopping = CancellationToken::new();
         let task = Partition {
             shared: self.membership.shared.clone(),
+            scope,
+            finished,
             records,
             progress: Arc::clone(&progress),
             stopping: stopping.clone(),
         };
         Some(Feed {
-            topic: topic.into(),
+            topic,
             partition,
             queue,
             nonempty,
@@ -193,7 +217,7 @@ impl Context {
     }
 
     fn commit_now(&self, consumer: &BaseConsumer<Self>, feeds: &[Feed<Self>]) {
-        let offsets: Vec<Committed> = feeds.iter().filter_map(uncommitted).collect();
+        let offsets: Vec<Committed> = feeds.iter().filter_map(|feed| self.uncommitted(feed)).collect();
         if offsets.is_empty() {
             return;
         }
@@ -205,7 +229,23 @@ impl Context {
 
     /// What is finished and not yet committed. The next progress wakes the thread again.
     pub(crate) fn progress(&self) -> Vec<Committed> {
-        self.feeds().iter().filter_map(uncommitted).collect()
+        self.feeds().iter().filter_map(|feed| self.uncommitted(feed)).collect()
+    }
+
+    /// Commits carry offsets only from now on.
+    pub(crate) fn leave_out_metadata(&self) {
+        self.plain_commits.store(true, Ordering::Release);
+    }
+
+    fn uncommitted(&self, feed: &Feed<Self>) -> Option<Committed> {
+        // Forgotten before it is read: progress made in between wakes the thread once more than needed, never once less.
+        feed.progress.seen();
+        let mut commit = feed.progress.commit()?;
+        if self.plain_commits.load(Ordering::Acquire) && !commit.metadata.is_empty() {
+            commit = Arc::new(Commit { offset: commit.offset, metadata: String::new() });
+        }
+        let news = feed.committed.as_ref() != Some(&commit);
+        news.then(|| Committed { topic: Arc::clone(&feed.topic), partition: feed.partition, commit })
     }
 
     /// Notes what the broker has acknowledged.
@@ -213,17 +253,10 @@ impl Context {
         let mut feeds = self.feeds();
         for committed in offsets {
             if let Some(feed) = feeds.iter_mut().find(|feed| feed.is(&committed.topic, committed.partition)) {
-                feed.committed = Some(committed.offset);
+                feed.committed = Some(Arc::clone(&committed.commit));
             }
         }
     }
-}
-
-fn uncommitted<C: ConsumerContext>(feed: &Feed<C>) -> Option<Committed> {
-    // Forgotten before it is read: progress made in between wakes the thread once more than needed, never once less.
-    feed.progress.seen();
-    let offset = feed.progress.committable().filter(|offset| feed.committed != Some(*offset))?;
-    Some(Committed { topic: Arc::clone(&feed.topic), partition: feed.partition, offset })
 }
 
 /// Whatever still runs is cut: its results would be of no use.

@@ -46,15 +46,31 @@ impl Broker {
 
     /// The offset the group has committed, asked by a client of its own.
     async fn committed(&self, partition: i32) -> Option<i64> {
+        self.commit(partition).await.0
+    }
+
+    async fn wait_for_metadata(&self, partition: i32) {
+        let deadline = Instant::now() + WAIT;
+        // Five bits, the last four set.
+        while !self.commit(partition).await.1.ends_with("Ee") {
+            assert!(Instant::now() < deadline, "metadata is {:?}", self.commit(partition).await);
+        }
+    }
+
+    /// Offset and metadata.
+    async fn commit(&self, partition: i32) -> (Option<i64>, String) {
         let servers = self.cluster.bootstrap_servers();
         let asked = tokio::task::spawn_blocking(move || {
             let client: BaseConsumer =
                 ClientConfig::new().set("bootstrap.servers", servers).set("group.id", GROUP).create().unwrap();
             let mut list = TopicPartitionList::new();
             list.add_partition(TOPIC, partition);
-            client.committed_offsets(list, WAIT).unwrap().find_partition(TOPIC, partition).unwrap().offset()
+            let answered = client.committed_offsets(list, WAIT).unwrap();
+            let found = answered.find_partition(TOPIC, partition).unwrap();
+            (found.offset(), found.metadata().to_owned())
         });
-        if let rdkafka::Offset::Offset(offset) = asked.await.unwrap() { Some(offset) } else { None }
+        let (offset, metadata) = asked.await.unwrap();
+        (if let rdkafka::Offset::Offset(offset) = offset { Some(offset) } else { None }, metadata)
     }
 
     async fn wait_for_commit(&self, partition: i32, offset: i64) {
@@ -76,7 +92,9 @@ impl Broker {
             client,
             commit_interval: Duration::from_millis(100),
             revoke_wait,
-            shared: shared(subscriber, "", PROPERTIES),
+            group: GROUP.to_owned(),
+            batch: 50,
+            shared: shared(subscriber, r#","deliveryOrder":"UNORDERED""#, PROPERTIES),
         };
         ConsumerHandle::start(spec).await.unwrap()
     }
@@ -153,8 +171,34 @@ async fn a_setting_that_the_client_refuses_is_named_and_leaves_nothing_behind() 
         client: BTreeMap::from([("no.such.key".to_owned(), "1".to_owned())]),
         commit_interval: Duration::from_millis(100),
         revoke_wait: Duration::ZERO,
+        group: GROUP.to_owned(),
+        batch: 50,
         shared: shared(&subscriber, "", PROPERTIES),
     };
     let error = ConsumerHandle::start(spec).await.unwrap_err();
     assert!(error.to_string().contains("no.such.key"), "{error}");
+}
+
+#[tokio::test]
+async fn a_restart_sends_only_what_was_unfinished() {
+    let (broker, subscriber) = (Broker::start(1), Subscriber::start().await);
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Script { gate: Some(Arc::clone(&gate)), ..Script::status(200) };
+    subscriber.answer("/subscriber", &[held, Script::status(200)]);
+    let first = broker.consumer(&subscriber, Duration::from_secs(3)).await;
+    broker.produce(0, "event-0").await;
+    subscriber.wait("/subscriber", 1).await;
+    for number in 1..5 {
+        broker.produce(0, &format!("event-{number}")).await;
+    }
+    subscriber.wait("/subscriber", 5).await;
+    broker.wait_for_metadata(0).await;
+    // The deadline has passed: what hangs is cut, as by a crash.
+    first.stop(Instant::now()).await;
+    assert_eq!(broker.committed(0).await, Some(0));
+    let second = broker.consumer(&subscriber, Duration::from_secs(3)).await;
+    broker.wait_for_commit(0, 5).await;
+    second.stop(Instant::now() + WAIT).await;
+    let ids: Vec<_> = subscriber.arrivals("/subscriber").into_iter().map(|arrival| arrival.id).collect();
+    assert_eq!(ids[5..], ["event-0"], "{ids:?}");
 }

@@ -1,6 +1,8 @@
 //! What a tracker promises, as tables and as a seeded simulation.
 
+use super::ranges::Ranges;
 use super::{Received, Tracker};
+use crate::testing::Random;
 
 #[track_caller]
 fn check(received: &[i64], finished: &[i64], expected: Option<i64>) {
@@ -79,19 +81,67 @@ fn a_commit_never_passes_an_unfinished_record_in_any_order_of_completion() {
             }
             let expected = unfinished.iter().min().copied().or_else(|| (next > 0).then_some(next + 1));
             assert_eq!(tracker.committable(), expected, "seed {seed}");
+            assert_eq!(tracker.unfinished(), unfinished.len(), "seed {seed}");
+            assert_eq!(tracker.blocks, tracker.finished_beyond().len(), "seed {seed}");
         }
     }
 }
 
-/// A small generator (splitmix64), so that a seed repeats a run exactly.
-struct Random(u64);
+#[track_caller]
+fn ranges(pairs: &[(i64, i64)]) -> Ranges {
+    let mut ranges = Ranges::default();
+    ranges.extend(pairs.iter().copied());
+    ranges
+}
 
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
+#[test]
+fn what_is_finished_beyond_the_committed_offset_is_told_as_ranges() {
+    let mut tracker = Tracker::default();
+    for offset in [10, 11, 12, 13, 20, 21, 30] {
+        tracker.received(offset);
     }
+    for offset in [11, 13, 20, 30] {
+        tracker.finished(offset);
+    }
+    assert_eq!(tracker.committable(), Some(10));
+    // Between 13 and 20 there is no record.
+    assert_eq!(tracker.finished_beyond(), ranges(&[(11, 12), (13, 21), (30, 31)]));
+    tracker.finished(10);
+    assert_eq!(tracker.committable(), Some(12));
+    assert_eq!(tracker.finished_beyond(), ranges(&[(13, 21), (30, 31)]));
+}
+
+#[test]
+fn what_was_finished_before_the_assignment_is_passed_over_and_told_on_until_it_is_passed() {
+    let mut tracker = Tracker::resume(ranges(&[(11, 13), (15, 16), (100, 200)]));
+    assert_eq!(tracker.received(10), Received::Next { skipped: 0 });
+    assert_eq!(tracker.received(11), Received::Finished { skipped: 0 });
+    assert_eq!(tracker.finished_beyond(), ranges(&[(11, 13), (15, 16), (100, 200)]));
+    assert_eq!(tracker.received(13), Received::Next { skipped: 1 });
+    tracker.finished(10);
+    assert_eq!(tracker.committable(), Some(13));
+    assert_eq!(tracker.received(15), Received::Finished { skipped: 1 });
+    tracker.finished(13);
+    assert_eq!(tracker.committable(), Some(16));
+    assert_eq!(tracker.received(150), Received::Finished { skipped: 134 });
+    assert_eq!(tracker.committable(), Some(151), "nothing is open, so the commit moves on without a delivery");
+    assert_eq!(tracker.finished_beyond(), ranges(&[(151, 200)]));
+}
+
+#[test]
+fn a_window_that_metadata_cannot_tell_is_full_until_its_oldest_record_is_finished() {
+    let mut tracker = Tracker::default();
+    for offset in 0..30_000 {
+        tracker.received(offset);
+    }
+    assert!(!tracker.is_full(0), "nothing is finished: there is nothing to tell");
+    assert!(tracker.is_full(30_000), "all of them may finish in any order");
+    for offset in (1..30_000).step_by(2) {
+        tracker.finished(offset);
+    }
+    assert!(tracker.is_full(0));
+    for offset in (0..12_000).step_by(2) {
+        tracker.finished(offset);
+    }
+    assert!(!tracker.is_full(10_000), "one bit for each of 18,000 offsets always fits");
 }

@@ -5,10 +5,16 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use super::task::Work;
 use super::*;
-use crate::testing::{Script, Subscriber, record, shared};
+use crate::offsets::metadata;
+use crate::slot::Attempts;
+use crate::slot::room::{self, Room};
+use crate::testing::{Script, Subscriber, keyed_record, shared};
+use crate::window::Window;
 
 struct Bench {
+    slots: Slots,
     sender: mpsc::Sender<Record>,
     progress: Arc<Progress>,
     stopping: CancellationToken,
@@ -17,22 +23,38 @@ struct Bench {
 
 impl Bench {
     fn start(subscriber: &Subscriber, order: &str, egress: &str, properties: &str) -> Self {
+        Self::resume(subscriber, order, egress, properties, Ranges::default())
+    }
+
+    fn resume(subscriber: &Subscriber, order: &str, egress: &str, properties: &str, finished: Ranges) -> Self {
         let shared = shared(subscriber, &format!(r#","deliveryOrder":"{order}"{egress}"#), properties);
+        let slots = shared.slots.clone();
         let (sender, records) = mpsc::channel(QUEUED_RECORDS);
         let progress = Arc::new(Progress::new(std::thread::current()));
         let stopping = CancellationToken::new();
-        let partition = Partition { shared, records, progress: Arc::clone(&progress), stopping: stopping.clone() };
+        let partition = Partition {
+            shared,
+            scope: scope(),
+            finished,
+            records,
+            progress: Arc::clone(&progress),
+            stopping: stopping.clone(),
+        };
         #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
         let task = tokio::spawn(partition.run());
-        Self { sender, progress, stopping, task }
+        Self { slots, sender, progress, stopping, task }
     }
 
     async fn send(&self, offsets: impl IntoIterator<Item = i64>) {
         for offset in offsets {
-            let record = record(offset);
-            self.progress.queued(record.size_bytes());
-            self.sender.send(record).await.unwrap();
+            self.send_keyed(offset, None).await;
         }
+    }
+
+    async fn send_keyed(&self, offset: i64, key: Option<&str>) {
+        let record = keyed_record(offset, key);
+        self.progress.queued(record.size_bytes());
+        self.sender.send(record).await.unwrap();
     }
 
     async fn wait_for_commit(&self, offset: i64) {
@@ -43,6 +65,10 @@ impl Bench {
         });
         assert!(reached.await.is_ok(), "committable is {:?}, not {offset}", self.progress.committable());
     }
+}
+
+fn scope() -> Scope {
+    Scope { cluster: "c".into(), group: "billing".into(), topic: "orders".into(), partition: 0 }
 }
 
 const DROP: &str = "millrace.undelivered=drop\n";
@@ -106,15 +132,18 @@ async fn unordered_records_are_sent_together_and_committed_in_order() {
 }
 
 impl Bench {
-    /// With everything but `held` finished, exactly `held` is where a restart begins.
+    /// With everything but `held` finished, exactly `held` is where a restart begins, and all it sends.
     async fn wait_for_commit_or_none(&self, held: i64) {
         let settled = tokio::time::timeout(Duration::from_secs(10), async {
-            while self.progress.open() != usize::try_from(20 - held).unwrap() {
+            while self.progress.open() != 1 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         });
         assert!(settled.await.is_ok(), "{} records are open", self.progress.open());
-        assert_eq!(self.progress.committable(), Some(held));
+        let commit = self.progress.commit().unwrap();
+        let finished: Vec<_> = metadata::read(&scope(), commit.offset, &commit.metadata).iter().collect();
+        let beyond = if held == 19 { vec![] } else { vec![(held + 1, 20)] };
+        assert_eq!((commit.offset, finished), (held, beyond));
     }
 }
 
@@ -261,4 +290,96 @@ async fn a_filter_decides_what_is_sent() {
     bench.wait_for_commit(5).await;
     let ids: Vec<_> = subscriber.arrivals("/subscriber").into_iter().map(|arrival| arrival.id).collect();
     assert_eq!(ids, ["event-3"]);
+}
+
+#[tokio::test]
+async fn records_that_a_commit_called_finished_are_not_sent_again() {
+    let subscriber = Subscriber::start().await;
+    let mut finished = Ranges::default();
+    finished.extend([(11, 13), (15, 16)]);
+    let bench = Bench::resume(&subscriber, "UNORDERED", "", "", finished);
+    bench.send(10..16).await;
+    bench.wait_for_commit(16).await;
+    let mut ids: Vec<_> = subscriber.arrivals("/subscriber").into_iter().map(|arrival| arrival.id).collect();
+    ids.sort();
+    assert_eq!(ids, ["event-10", "event-13", "event-14"]);
+}
+
+#[tokio::test]
+async fn a_failing_key_holds_its_own_successors_only() {
+    let subscriber = Subscriber::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    subscriber
+        .answer("/subscriber", &[Script { gate: Some(Arc::clone(&gate)), ..Script::status(200) }, Script::status(200)]);
+    let bench = Bench::start(&subscriber, "ORDERED", "", "millrace.ordered.by=key");
+    bench.send_keyed(0, Some("a")).await;
+    subscriber.wait("/subscriber", 1).await;
+    for (offset, key) in [(1, Some("a")), (2, Some("b")), (3, None), (4, Some("b")), (5, Some("a"))] {
+        bench.send_keyed(offset, key).await;
+    }
+    let ids =
+        |arrivals: Vec<crate::testing::Arrival>| arrivals.into_iter().map(|arrival| arrival.id).collect::<Vec<_>>();
+    let mut others = ids(subscriber.wait("/subscriber", 4).await);
+    others.sort();
+    assert_eq!(others, ["event-0", "event-2", "event-3", "event-4"]);
+    gate.add_permits(1);
+    bench.wait_for_commit(6).await;
+    assert_eq!(ids(subscriber.arrivals("/subscriber"))[4..], ["event-1", "event-5"]);
+}
+
+#[tokio::test]
+async fn retries_that_were_parked_go_on_counting_where_they_were() {
+    let subscriber = Subscriber::start().await;
+    subscriber.answer("/subscriber", &[Script::status(503)]);
+    let config = r#","egressConfig":{"deadLetter":"URL/dead","retry":3,"backoffPolicy":"Linear","backoffDelay":"20"}"#;
+    let bench = Bench::start(&subscriber, "UNORDERED", config, DROP);
+    bench.send(0..3).await;
+    bench.wait_for_commit(3).await;
+    assert_eq!(subscriber.arrivals("/subscriber").len(), 12);
+    assert_eq!(subscriber.arrivals("/dead").len(), 3);
+}
+
+#[tokio::test]
+async fn a_partition_whose_deliveries_hang_leaves_slots_to_others() {
+    let subscriber = Subscriber::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    subscriber.answer("/subscriber", &[Script { gate: Some(Arc::clone(&gate)), ..Script::status(200) }]);
+    let bench = Bench::start(&subscriber, "UNORDERED", "", "millrace.in.flight.max=8\nmaxPoolSize=100");
+    let neighbour = bench.slots.join();
+    bench.send(0..20).await;
+    subscriber.wait("/subscriber", 4).await;
+    assert!(neighbour.may_start(0, 0) && neighbour.may_start(3, 0) && !neighbour.may_start(4, 0));
+    drop(neighbour);
+    gate.add_permits(20);
+    bench.wait_for_commit(20).await;
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_waiting_retries_cost_what_their_room_counts() {
+    const RECORDS: usize = 100_000;
+    let share = Room::new(usize::MAX).share();
+    let mut window = Window::new(Order::Unordered, Ranges::default(), true);
+    let before = resident_bytes();
+    let mut counted = 0;
+    for offset in 0..i64::try_from(RECORDS).unwrap() {
+        let record = keyed_record(offset, None);
+        counted += record.size_bytes();
+        let work = Work { record, attempts: Attempts::default(), place: None };
+        window.receive(offset, None, work);
+        let mut item = window.start().unwrap();
+        let place = Some(share.enter(item.work.record.size_bytes()));
+        item.work = Work { record: item.work.record.shrunk(), attempts: item.work.attempts, place };
+        window.park(item, Instant::now() + Duration::from_secs(offset.unsigned_abs() % 600));
+    }
+    let cost = resident_bytes().saturating_sub(before);
+    let counted = counted + RECORDS * room::OVERHEAD_BYTES;
+    eprintln!("{} bytes a waiting record, counted as {}", cost / RECORDS, counted / RECORDS);
+    // Other tests run beside this one.
+    assert!(cost < counted + 16 * 1024 * 1024, "{cost} bytes, counted as {counted}");
+    assert_eq!(window.committable().unwrap().unfinished, RECORDS);
+}
+
+fn resident_bytes() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    text.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }

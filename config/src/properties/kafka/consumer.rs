@@ -10,7 +10,9 @@ use super::{ConsumerSettings, RetryLimits, Undelivered, common, ignored};
 
 const NUMBERS: &[Number] = &[
     Number::same("fetch.min.bytes", 0..=INT, 1..=100_000_000),
-    Number::same("fetch.max.wait.ms", 0..=INT, 0..=300_000).named("fetch.wait.max.ms").or(500),
+    // Java's default is 500. A broker answers as soon as it has records, so waiting longer delays none; it makes an idle
+    // consumer cheaper. Not longer still, because a partition that is assigned later waits for this answer first.
+    Number::same("fetch.max.wait.ms", 0..=INT, 0..=300_000).named("fetch.wait.max.ms").or(2000),
     Number::same("max.partition.fetch.bytes", 0..=INT, 1..=1_000_000_000),
     common::SOCKET_TIMEOUT,
     // The following three are librdkafka's, not Java's. They bound what waits in memory for a slow subscriber (per
@@ -35,8 +37,7 @@ pub(super) fn read(properties: &Properties) -> Result<ConsumerSettings, Property
     words(&mut draft, &mut client);
     assignment(&mut draft, &mut client);
     let session_timeout = membership(&mut draft, &mut client);
-    let configured = Number::same("max.poll.records", 1..=INT, 1..=INT).read(&mut draft);
-    let configured = configured.and_then(|records| u32::try_from(records).ok());
+    let max_poll_records = Number::same("max.poll.records", 1..=INT, 1..=INT).or(50).read(&mut draft);
     let commit_interval = Number::same("auto.commit.interval.ms", 0..=INT, 1..=INT).or(5000).read(&mut draft);
     let api_timeout = Number::same("default.api.timeout.ms", 0..=INT, 1..=INT).or(60_000).read(&mut draft);
     let transformer_enabled = transformer(&mut draft);
@@ -50,8 +51,7 @@ pub(super) fn read(properties: &Properties) -> Result<ConsumerSettings, Property
     Ok(ConsumerSettings {
         client,
         security,
-        max_poll_records: configured.unwrap_or(50),
-        max_poll_records_configured: configured,
+        max_poll_records: max_poll_records.and_then(|records| usize::try_from(records).ok()).unwrap_or(50),
         session_timeout,
         commit_interval: millis(commit_interval),
         api_timeout: millis(api_timeout),
@@ -59,6 +59,7 @@ pub(super) fn read(properties: &Properties) -> Result<ConsumerSettings, Property
         kind_plural: kind_plural.map(str::to_owned),
         in_flight_max: draft.size("millrace.in.flight.max", 1..=1_000_000).unwrap_or(1000),
         in_flight_bytes: draft.size("millrace.in.flight.bytes", 1..=u32::MAX).unwrap_or(32 * 1024 * 1024),
+        waiting_bytes: draft.size("millrace.waiting.bytes", 1..=u32::MAX).unwrap_or(64 * 1024 * 1024),
         ordered_by_key: ordered_by_key.unwrap_or(false),
         undelivered: undelivered.unwrap_or_default(),
         retry: retry(&mut draft),

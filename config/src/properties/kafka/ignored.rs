@@ -87,7 +87,7 @@ pub(super) const CONSUMER: &[Ignored] = &[
     ignored("group.instance.id", "each egress has a consumer of its own, which one id cannot name", &[""]),
     ignored("group.protocol", "groups are of the classic protocol", &["classic"]),
     ignored("group.remote.assignor", "groups are of the classic protocol", &[""]),
-    ignored("max.poll.interval.ms", "computed from the delivery settings of each egress", &["300000"]),
+    ignored("max.poll.interval.ms", "the consumer always polls, however slow its subscriber is", &["300000"]),
     ignored("enable.auto.commit", "only finished records are committed", &["false"]),
     ignored("enable.auto.offset.store", "only finished records are committed", &["false"]),
     // Without patterns in subscriptions, internal topics are never found.

@@ -2,7 +2,6 @@
 
 use super::super::super::grammar;
 use super::*;
-use crate::contract::{BackoffPolicy, Delivery};
 
 #[track_caller]
 fn check(entries: &[(&str, &str)], key: &str, expected: &str) -> Vec<String> {
@@ -55,7 +54,7 @@ fn the_shipped_file_is_translated_and_only_its_assignor_warned_about() {
     let found: Vec<(&str, &str)> = settings.client.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     assert_eq!(found, expected);
     assert_eq!(texts(&settings.warnings), [STICKY]);
-    assert_eq!((settings.max_poll_records, settings.max_poll_records_configured), (50, Some(50)));
+    assert_eq!(settings.max_poll_records, 50);
     assert_eq!(settings.commit_interval, Duration::from_secs(5));
     assert_eq!(settings.api_timeout, Duration::from_secs(2));
     assert_eq!(settings.session_timeout, Duration::from_secs(10));
@@ -64,7 +63,7 @@ fn the_shipped_file_is_translated_and_only_its_assignor_warned_about() {
 }
 
 #[test]
-fn defaults_are_javas_where_librdkafka_differs() {
+fn defaults_are_javas_where_librdkafka_differs_but_for_the_fetch_wait() {
     let settings = consumer(&Properties::new()).unwrap();
     let keys = [
         "isolation.level",
@@ -87,15 +86,16 @@ fn defaults_are_javas_where_librdkafka_differs() {
         "45000",
         "3000",
         "30000",
-        "500",
+        "2000",
         "cooperative-sticky",
         "false",
         "false",
     ];
     assert_eq!(values(&settings.client, &keys), expected);
-    assert_eq!((settings.max_poll_records, settings.max_poll_records_configured), (50, None));
+    assert_eq!(settings.max_poll_records, 50);
     assert_eq!(settings.api_timeout, Duration::from_secs(60));
     assert_eq!((settings.in_flight_max, settings.in_flight_bytes), (1000, 33_554_432));
+    assert_eq!(settings.waiting_bytes, 67_108_864);
     assert!(!settings.ordered_by_key && settings.commit_metadata);
     assert_eq!(settings.undelivered, Undelivered::Park);
     assert_eq!(settings.retry, RetryLimits::default());
@@ -109,6 +109,8 @@ fn our_own_settings_are_read() {
         ("cloudevent.invalid.kind.plural", "kafkasources "),
         ("millrace.in.flight.max", "7"),
         ("millrace.in.flight.bytes", "8"),
+        ("millrace.waiting.bytes", "9"),
+        ("max.poll.records", "10"),
         ("millrace.ordered.by", "key"),
         ("millrace.undelivered", "Block"),
         ("millrace.retry.delay.max.ms", "1000"),
@@ -120,7 +122,8 @@ fn our_own_settings_are_read() {
     .unwrap();
     assert!(settings.transformer_enabled && settings.ordered_by_key && !settings.commit_metadata);
     assert_eq!(settings.kind_plural.as_deref(), Some("kafkasources"));
-    assert_eq!((settings.in_flight_max, settings.in_flight_bytes), (7, 8));
+    assert_eq!((settings.in_flight_max, settings.in_flight_bytes, settings.waiting_bytes), (7, 8, 9));
+    assert_eq!(settings.max_poll_records, 10);
     assert_eq!(settings.undelivered, Undelivered::Block);
     let retry = RetryLimits { max_delay: Duration::from_secs(1), jitter: 0.5, retry_after_max: Duration::ZERO };
     assert_eq!(settings.retry, retry);
@@ -263,39 +266,4 @@ fn a_consumer_gets_its_group_and_a_possible_poll_interval() {
     assert_eq!(interval(300_000), "b:9092 g plaintext 300000");
     assert_eq!(interval(1), "b:9092 g plaintext 60000");
     assert_eq!(interval(u64::MAX), "b:9092 g plaintext 86400000");
-}
-
-#[track_caller]
-fn check_interval(records: Option<u32>, timeout: u64, retries: u32, policy: BackoffPolicy, delay: u64, expected: u64) {
-    let delivery = Delivery {
-        retries,
-        backoff_policy: policy,
-        backoff_delay: Duration::from_millis(delay),
-        attempt_timeout: Duration::from_millis(timeout),
-        dead_letter: None,
-    };
-    let interval = forced_max_poll_interval(&delivery, records, Duration::from_secs(10));
-    assert_eq!(interval, Duration::from_millis(expected));
-}
-
-#[test]
-fn the_poll_interval_covers_two_batches_of_the_slowest_events() {
-    use BackoffPolicy::{Exponential, Linear};
-    check_interval(Some(50), 600_000, 0, Exponential, 0, 60_000_000);
-    check_interval(Some(50), 1000, 5, Linear, 100, 1_250_000);
-    check_interval(Some(1), 100, 1, Exponential, 200, 10_000);
-    check_interval(Some(10), 1000, 2, Exponential, 100, 112_000);
-    // Absent counts as Kafka's 500 here.
-    check_interval(None, 1000, 0, Exponential, 0, 1_000_000);
-}
-
-#[test]
-fn the_poll_interval_has_a_largest_and_a_smallest_value() {
-    use BackoffPolicy::{Exponential, Linear};
-    const DAY: u64 = 86_400_000;
-    check_interval(Some(50), 600_000, 10, Exponential, 300, DAY);
-    check_interval(Some(u32::MAX), u64::MAX, u32::MAX, Exponential, u64::MAX, DAY);
-    check_interval(Some(u32::MAX), u64::MAX, u32::MAX, Linear, u64::MAX, DAY);
-    check_interval(Some(1), 1, u32::MAX, Linear, 0, DAY);
-    check_interval(Some(1), 1, 0, Linear, 0, 10_000);
 }
