@@ -3,6 +3,7 @@
 //! Wires the shell together and decides nothing else.
 
 use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ use reqwest::Url;
 use tracing::{error, info};
 
 use crate::addressable::Addressing;
+use crate::crds;
 use crate::directory::{self, DirectoryError, Folders};
 use crate::kafka_access::split_servers;
 use crate::metrics::ControlMetrics;
@@ -35,6 +37,9 @@ Examples:
 
   # The servers from the ConfigMap kafka-channel-config among the objects:
   millrace-control directory --objects ./objects --state ./state --ingress-url http://127.0.0.1:8080
+
+  # The definitions that a cluster needs first:
+  millrace-control crds | kubectl apply --server-side -f -
 
   # How things are:
   cat ./state/status.json";
@@ -54,6 +59,15 @@ struct Cli {
 enum Command {
     /// Reads objects from a folder of YAML files and watches it; needs no Kubernetes
     Directory(DirectoryArgs),
+    /// Prints the definitions of our objects as YAML, for `kubectl apply --server-side -f -`
+    Crds(CrdsArgs),
+}
+
+#[derive(Debug, Args)]
+struct CrdsArgs {
+    /// Which of them. `subscription` is for clusters without Knative Eventing only, which brings its own
+    #[arg(value_name = "WHICH", default_values = ["kafka-channel", "admission"])]
+    which: Vec<crds::Part>,
 }
 
 /// Every option can also be given by the environment variable that its help names; the option wins.
@@ -95,8 +109,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let Command::Directory(args) = cli.command;
-    startup::run("millrace-control", || run(args))
+    match cli.command {
+        Command::Directory(args) => startup::run("millrace-control", || run(args)),
+        Command::Crds(args) => startup::run("millrace-control", || print_crds(&args)),
+    }
 }
 
 /// The examples name the program as it was called: `millrace control`, or the stand-alone binary.
@@ -107,6 +123,15 @@ fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
     let command = Cli::command().after_help(examples.clone());
     let command = command.mut_subcommand("directory", |directory| directory.after_help(examples));
     Cli::from_arg_matches(&command.try_get_matches_from(args)?)
+}
+
+fn print_crds(args: &CrdsArgs) -> Result<(), Problems> {
+    let mut stdout = std::io::stdout().lock();
+    for part in &args.which {
+        stdout.write_all(crds::yaml(*part)?.as_bytes())?;
+    }
+    stdout.flush()?;
+    Ok(())
 }
 
 fn run(args: DirectoryArgs) -> Result<(), Problems> {

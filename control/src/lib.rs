@@ -8,6 +8,7 @@ pub mod api;
 pub mod app;
 mod atomic;
 pub mod contract;
+pub mod crds;
 pub mod directory;
 pub mod features;
 pub mod files;
