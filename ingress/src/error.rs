@@ -37,6 +37,10 @@ pub(crate) enum Rejection {
     TwoFramings,
     #[error("every line of the head must end in CR LF")]
     BareLineFeed,
+    #[error("there may be one Host only")]
+    TwoHosts,
+    #[error("the only transfer coding is chunked, once")]
+    TransferCoding,
     #[error("only POST is accepted")]
     MethodNotAllowed,
     #[error("HTTP/1.1 asks for a Host header")]
@@ -111,6 +115,8 @@ impl Rejection {
             Self::NotHttp
             | Self::TwoFramings
             | Self::BareLineFeed
+            | Self::TwoHosts
+            | Self::TransferCoding
             | Self::NoHost
             | Self::NotAnEvent(_)
             | Self::NotInflatable { .. }
@@ -154,6 +160,8 @@ impl Rejection {
                 | Self::OtherVersion
                 | Self::TwoFramings
                 | Self::BareLineFeed
+                | Self::TwoHosts
+                | Self::TransferCoding
                 | Self::BodyTooSlow { .. }
                 | Self::BodyStalled { .. }
                 | Self::BodyBroken
@@ -252,6 +260,17 @@ mod tests {
         let limit_bytes = 7;
         check(Rejection::LineTooLong { limit_bytes }, 414, None);
         check(Rejection::HeadersTooLarge { limit_bytes }, 431, None);
+        check(Rejection::NotHttp, 400, None);
+        check(Rejection::OtherVersion, 501, None);
+        for ambiguous in
+            [Rejection::TwoFramings, Rejection::BareLineFeed, Rejection::TwoHosts, Rejection::TransferCoding]
+        {
+            assert!(ambiguous.ends_connection());
+            check(ambiguous, 400, None);
+        }
+        check(Rejection::NotInflatable { encoding: "gzip" }, 400, None);
+        check(Rejection::BodyStalled { bytes_per_second: 1 }, 408, None);
+        check(Rejection::BatchTooLong { limit: 1 }, 413, None);
         check(Rejection::MethodNotAllowed, 405, Some(("allow", "POST")));
         check(Rejection::NoHost, 400, None);
         check(Rejection::NoRoute, 404, None);

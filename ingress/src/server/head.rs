@@ -1,5 +1,5 @@
-//! A look at the bytes of a head, for what hyper keeps to itself: whether two framings contradict each other, whether
-//! lines end as they must, which version was asked for.
+//! A look at the bytes of a head, for what hyper keeps to itself or costs more to ask it: whether two framings or two
+//! hosts contradict each other, whether lines end as they must, which version was asked for.
 //!
 //! Not a parser: hyper decides what is a request. This only hops from line end to line end, once for each head that
 //! begins a read, and costs well under 1 % of a request. Heads that a client pipelines behind others are not looked at;
@@ -19,6 +19,8 @@ impl Traits {
     const BARE_LINE_FEED: u8 = 1 << 2;
     const OTHER_VERSION: u8 = 1 << 3;
     const LINE_COMPLETE: u8 = 1 << 4;
+    const HOST: u8 = 1 << 5;
+    const SECOND_HOST: u8 = 1 << 6;
 
     pub(super) fn bits(self) -> u8 {
         self.0
@@ -35,6 +37,11 @@ impl Traits {
     /// `Content-Length` and `Transfer-Encoding`: two parsers may see the end of the body in two places.
     pub(super) fn has_two_framings(self) -> bool {
         self.has(Self::LENGTH) && self.has(Self::ENCODING)
+    }
+
+    /// More than one `Host`: whoever looks at the other one routes the request elsewhere.
+    pub(super) fn has_two_hosts(self) -> bool {
+        self.has(Self::SECOND_HOST)
     }
 
     /// A line without its carriage return: what one parser takes as two lines is one to another.
@@ -114,6 +121,8 @@ impl Head {
             self.traits.0 |= Traits::ENCODING;
         } else if is_field(line, b"content-length") {
             self.traits.0 |= Traits::LENGTH;
+        } else if is_field(line, b"host") {
+            self.traits.0 |= if self.traits.has(Traits::HOST) { Traits::SECOND_HOST } else { Traits::HOST };
         }
     }
 }
@@ -167,6 +176,12 @@ mod tests {
     fn two_framings_are_seen_in_any_order_and_case() {
         check("POST / HTTP/1.1\r\ncontent-length: 5\r\nTRANSFER-ENCODING: chunked\r\n\r\n", true, false, false);
         check("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nA: b\r\nContent-Length: 5\r\n\r\n", true, false, false);
+    }
+
+    #[test]
+    fn a_second_host_is_seen() {
+        assert!(traits("POST / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n").has_two_hosts());
+        assert!(!traits("POST / HTTP/1.1\r\nHost: a\r\nHosts: a\r\n\r\nHost: a\r\n").has_two_hosts());
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
-use http::{Request, Version};
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderValue, Request, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
@@ -99,7 +101,7 @@ impl Serving {
 
     async fn answer(&self, mut request: Request<Incoming>, may_upgrade: bool) -> Answer {
         let (busy, head) = self.activity.begin(request.version() == Version::HTTP_2);
-        let fault = fault(head);
+        let fault = fault(head, &request);
         if may_upgrade && fault.is_none() && upgrade::is_asked_for(&request) {
             match upgrade::prepare(request, self.limits.body_arrival).await {
                 Prepared::Upgrade(upgrade, answer) => {
@@ -124,12 +126,24 @@ impl Serving {
 }
 
 /// What makes a head ambiguous. hyper would serve it; what comes behind it may be meant for somebody else.
-fn fault(head: Traits) -> Option<Rejection> {
+fn fault(head: Traits, request: &Request<Incoming>) -> Option<Rejection> {
     if head.has_two_framings() {
-        Some(Rejection::TwoFramings)
-    } else if head.has_bare_line_feed() {
-        Some(Rejection::BareLineFeed)
-    } else {
-        None
+        return Some(Rejection::TwoFramings);
     }
+    if head.has_bare_line_feed() {
+        return Some(Rejection::BareLineFeed);
+    }
+    if head.has_two_hosts() {
+        return Some(Rejection::TwoHosts);
+    }
+    // Only a body without a length can have a transfer coding.
+    let is_coded = request.version() == Version::HTTP_11 && request.body().size_hint().exact().is_none();
+    if is_coded {
+        let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+        let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        if !codings.next().is_some_and(is_chunked) || codings.next().is_some() {
+            return Some(Rejection::TransferCoding);
+        }
+    }
+    None
 }

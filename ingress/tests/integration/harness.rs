@@ -12,7 +12,7 @@ use millrace_ingress::app::{self, Running};
 use millrace_ingress::settings::Settings;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 pub(crate) use super::broker::{Broker, PARTITIONS};
@@ -149,14 +149,20 @@ impl Answer {
 }
 
 /// One connection.
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
-    received: Vec<u8>,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
+    pub(crate) received: Vec<u8>,
 }
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), received: Vec::new() }
+        Self::over(TcpStream::connect(address).await.unwrap())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) fn over(stream: S) -> Self {
+        Self { stream, received: Vec::new() }
     }
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
@@ -201,10 +207,24 @@ impl Client {
     /// Waits until the server closes the connection.
     pub(crate) async fn closed(&mut self) {
         within("the end of the connection", async {
-            let mut rest = Vec::new();
+            let mut rest = std::mem::take(&mut self.received);
             // A reset is an end as well.
             drop(self.stream.read_to_end(&mut rest).await);
             assert!(rest.is_empty(), "unexpected {:?}", String::from_utf8_lossy(&rest));
+        })
+        .await;
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) async fn finish(&mut self) {
+        // The server may have closed the connection already.
+        drop(self.stream.shutdown().await);
+    }
+
+    /// Waits until the server closes the connection, whatever it says before.
+    pub(crate) async fn ended(&mut self) {
+        within("the end of the connection", async {
+            drop(self.stream.read_to_end(&mut self.received).await);
         })
         .await;
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod batches;
 mod broker;
 mod contract;
 mod drain;
@@ -15,4 +16,7 @@ mod process;
 mod protocol;
 mod records;
 mod secrets;
+mod smuggling;
 mod statuses;
+mod tls;
+mod upgrade;

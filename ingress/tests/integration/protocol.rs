@@ -191,13 +191,6 @@ async fn http_2_works_with_prior_knowledge() {
 }
 
 #[tokio::test]
-async fn an_upgrade_with_broken_settings_is_served_as_http_1() {
-    let (_harness, _broker, running) = one_target().await;
-    let headers = [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "%%%")];
-    assert_eq!(ask(running.address(), request("/ns/name", &headers, "x")).await.status, 202);
-}
-
-#[tokio::test]
 async fn a_port_in_use_is_named_at_start() {
     let (mut harness, _broker, running) = one_target().await;
     harness.env.insert("INGRESS_PORT".to_owned(), running.address().port().to_string());
