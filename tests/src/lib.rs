@@ -12,6 +12,7 @@ pub mod directory;
 pub mod event;
 pub mod folder;
 pub mod journeys;
+pub mod kubernetes;
 pub mod load;
 pub mod plane;
 pub mod process;
