@@ -7,3 +7,5 @@
 )]
 
 mod cluster;
+mod definitions;
+mod manifests;
