@@ -68,9 +68,12 @@ fn refusal(ingress: &Ingress, target: &Target, error: ProduceError) -> Rejection
 
 /// Every event, if all of them are events.
 fn events(body: &[u8], limit: usize) -> Result<Vec<Event<'_>>, Rejection> {
-    let elements = json::read_batch(body).map_err(|error| match error {
-        EventError::TooManyEvents { limit } => Rejection::BatchTooLong { limit },
-        error => Rejection::NotAnEvent(error),
+    let elements = json::read_batch(body).map_err(|error| {
+        if let EventError::TooManyEvents { limit } = error {
+            Rejection::BatchTooLong { limit }
+        } else {
+            Rejection::NotAnEvent(error)
+        }
     })?;
     if elements.len() > limit {
         return Err(Rejection::BatchTooLong { limit });

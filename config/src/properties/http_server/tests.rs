@@ -163,7 +163,7 @@ fn numbers_out_of_range_and_unknown_words_are_errors() {
         "\"seconds\" is not one of NANOSECONDS, MICROSECONDS, MILLISECONDS, SECONDS, MINUTES, HOURS, DAYS",
     );
     check_error("clientAuth", "MAYBE", "\"MAYBE\" is not one of NONE, REQUEST, REQUIRED");
-    check_error("millrace.ingress.batch.max", "1e3", "\"1e3\" is not a whole number from 1 to 100000");
+    check_error("millrace.ingress.batch.max", "1e3", "\"1e3\" is not a whole number from 1 to 4096");
 }
 
 #[test]
