@@ -98,10 +98,12 @@ async fn what_kafka_refuses_of_a_batch_is_told_by_index() {
     let mut large = events(2);
     large[1]["subject"] = json!("x".repeat(2000));
     assert_eq!(client.ask(batch(&large)).await.status, 413);
-    broker.0.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
+    // One for each record: whether they share a request is up to the client.
+    broker.0.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; 2]);
     let answer = client.ask(batch(&events(2))).await;
     assert_eq!((answer.status, results(&answer)), (413, vec![(0, 413), (1, 413)]), "{answer:?}");
-    broker.0.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS]);
+    broker.0.clear_request_errors(RDKafkaApiKey::Produce);
+    broker.0.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS; 2]);
     let answer = client.ask(batch(&events(2))).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("3")), "{answer:?}");
     assert_eq!(results(&answer), [(0, 503), (1, 503)]);
