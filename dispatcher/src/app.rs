@@ -84,7 +84,7 @@ impl Process {
         let drain = Drain::new(env.admin.drain);
         let metrics = Metrics::new();
         metrics.build_info()?;
-        let families = DispatcherMetrics::register(&metrics, !env.metrics.disable_event_type)?;
+        let families = DispatcherMetrics::register(&metrics, &env.metrics)?;
         let egresses = Egresses::new(families, drain.clone());
         let readiness = Readiness::new();
         serve_admin(&env, &metrics, &readiness, &egresses, &drain).await?;

@@ -1,22 +1,105 @@
 //! `/debug/egresses` on the admin port: what every egress is doing, as JSON.
+//!
+//! No payload, no header and no token is in it, and no password that a URL may carry.
 
 use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::egress::Status;
+use crate::live::LastError;
+use crate::metrics::Role;
+use crate::metrics::kafka::Lag;
+use crate::pipeline::{Pipeline, ReplyRoute};
+use crate::pressure::View;
 use crate::reconcile::Statuses;
+use crate::route::Route;
 
 /// The dispatcher's own pages.
 pub(crate) fn routes(statuses: watch::Receiver<Statuses>) -> Router {
     Router::new().route("/debug/egresses", get(egresses)).with_state(statuses)
 }
 
-async fn egresses(State(statuses): State<watch::Receiver<Statuses>>) -> Json<BTreeMap<String, Status>> {
+async fn egresses(State(statuses): State<watch::Receiver<Statuses>>) -> Json<BTreeMap<String, Page>> {
     let statuses = statuses.borrow().clone();
-    let running = statuses.into_iter().filter_map(|(uid, status)| Some((uid, status.borrow().clone()?)));
-    Json(running.collect())
+    let pages = statuses.into_iter().filter_map(|(uid, status)| Some((uid, Page::of(status.borrow().clone()?))));
+    Json(pages.collect())
 }
+
+/// One egress.
+#[derive(Debug, Serialize)]
+struct Page {
+    #[serde(flatten)]
+    status: Status,
+    #[serde(flatten)]
+    running: Option<Running>,
+}
+
+/// What an egress that has been started is doing now.
+#[derive(Debug, Serialize)]
+struct Running {
+    /// By role.
+    targets: BTreeMap<&'static str, Target>,
+    /// Records behind, by partition; as of the last statistics of the client.
+    lag: Vec<Lag>,
+    last_error: Option<LastError>,
+    /// Milliseconds since 1970.
+    next_retry_ms: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Target {
+    url: String,
+    in_flight: i64,
+    #[serde(flatten)]
+    pressure: View,
+}
+
+impl Page {
+    fn of(status: Status) -> Self {
+        let running = status.pipeline.as_ref().map(|pipeline| Running::of(&pipeline.load()));
+        Self { status, running }
+    }
+}
+
+impl Running {
+    fn of(pipeline: &Pipeline) -> Self {
+        let target = |role: Role, route: &Route| {
+            let in_flight = pipeline.metrics.in_flight_now(role);
+            (role.as_str(), Target { url: without_user(&route.text), in_flight, pressure: route.pressure.view() })
+        };
+        let reply = match &pipeline.reply {
+            ReplyRoute::ToUrl(route) => Some(target(Role::Reply, route)),
+            ReplyRoute::Discard | ReplyRoute::ToTopic(_) => None,
+        };
+        let dead_letter = pipeline.dead_letter.as_ref().map(|route| target(Role::DeadLetterSink, route));
+        Self {
+            targets: [Some(target(Role::Subscriber, &pipeline.subscriber)), dead_letter, reply]
+                .into_iter()
+                .flatten()
+                .collect(),
+            lag: pipeline.live.lag(),
+            last_error: pipeline.live.last_error(),
+            next_retry_ms: pipeline.live.next_retry_ms(),
+        }
+    }
+}
+
+/// The URL without user and password.
+pub(crate) fn without_user(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    match authority.rsplit_once('@') {
+        Some((user, _host)) => {
+            format!("{scheme}://{}", rest.strip_prefix(user).unwrap_or(rest).trim_start_matches('@'))
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

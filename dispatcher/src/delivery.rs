@@ -17,8 +17,10 @@ use tracing::{debug, warn};
 use crate::metrics::Role;
 use crate::outcome::{Answer, Failure};
 use crate::pipeline::Pipeline;
+use crate::pressure::limit::Signal;
+use crate::pressure::{Patience, Report};
 use crate::route::Route;
-use crate::sender::Outgoing;
+use crate::sender::{Connection, Outgoing};
 use crate::slot::{Slot, Stopping};
 use retry::{FailedAttempt, NextStep, next_step, spread};
 
@@ -56,16 +58,26 @@ pub(crate) async fn deliver(
     origin: Origin<'_>,
     slot: &mut Slot,
 ) -> Result<Answer, Undelivered> {
-    let mut number = match role {
-        Role::Subscriber => slot.attempts_before(),
-        Role::DeadLetterSink | Role::Reply => 0,
+    let (mut number, waited) = match role {
+        Role::Subscriber => (slot.attempts_before(), slot.waited_before()),
+        Role::DeadLetterSink | Role::Reply => (0, Duration::ZERO),
     };
+    let mut patience = Patience(route.patience.saturating_sub(waited));
     loop {
         number += 1;
+        let admitted =
+            route.pressure.admit(&mut patience, slot.stopping()).await.map_err(|Stopping| Undelivered::Abandoned)?;
+        let connection = connection(route, slot).await?;
         let started = Instant::now();
-        let _in_flight = pipeline.metrics.in_flight(role);
-        let result = attempt(route, event, body, origin, number).await;
-        drop(_in_flight);
+        let result = match connection {
+            Ok(connection) => {
+                let _in_flight = pipeline.metrics.in_flight(role);
+                attempt(route, event, body, origin, number, connection).await
+            }
+            Err(failure) => Err(failure),
+        };
+        admitted.report(report(&result, number, started.elapsed()));
+        pipeline.metrics.attempts.ended(role, &result);
         let attempt = Attempt { pipeline, role, route, event, number, elapsed: started.elapsed() };
         let failure = match result {
             Ok(answer) => {
@@ -79,12 +91,19 @@ pub(crate) async fn deliver(
         let step = next_step(&route.policy, failed, spread(origin.partition, origin.offset, number));
         attempt.log_failure(&failure, step);
         let pause = match step {
-            NextStep::GiveUp => return Err(Undelivered::Failed(failure)),
+            NextStep::GiveUp => {
+                pipeline.live.failed(role, number, &failure, None);
+                return Err(Undelivered::Failed(failure));
+            }
             NextStep::RetryAfter(pause) => pause,
         };
+        pipeline.live.failed(role, number, &failure, Some(pause));
         // Only the subscriber's retries can be taken up from nothing but their number; the others wait here.
         let waited = match role {
-            Role::Subscriber => slot.park(number, pause).await,
+            Role::Subscriber => {
+                slot.note_waited(route.patience.saturating_sub(patience.0));
+                slot.park(number, pause).await
+            }
             Role::DeadLetterSink | Role::Reply => slot.pause(pause).await,
         };
         match waited {
@@ -100,10 +119,33 @@ async fn attempt(
     body: &Bytes,
     origin: Origin<'_>,
     number: u32,
+    connection: Connection<'_>,
 ) -> Result<Answer, Failure> {
     let headers = request::headers(route, event, &origin, number)?;
     let outgoing = Outgoing { target: route.target.clone(), headers, body: body.clone(), answer: route.answer };
-    route.sender.attempt(outgoing, route.attempt_timeout).await
+    connection.attempt(outgoing, route.attempt_timeout).await
+}
+
+/// A place among the target's connections. Waiting for one is not part of an attempt's time.
+async fn connection<'a>(route: &'a Route, slot: &Slot) -> Result<Result<Connection<'a>, Failure>, Undelivered> {
+    if let Some(connection) = route.sender.try_connection() {
+        return Ok(Ok(connection));
+    }
+    let _waiting = route.pressure.waiting_for_connection();
+    tokio::select! {
+        biased;
+        () = slot.stopping().cancelled() => Err(Undelivered::Abandoned),
+        connection = route.sender.connection() => Ok(connection),
+    }
+}
+
+/// What the attempt says about the target.
+fn report(result: &Result<Answer, Failure>, number: u32, took: Duration) -> Report {
+    let (signal, reached) = match result {
+        Ok(_answer) => (Some(Signal::Answered), Some(true)),
+        Err(failure) => (failure.signal(), failure.reached()),
+    };
+    Report { signal, reached, first_attempt: number == 1, took }
 }
 
 /// One attempt that ended, for the log.

@@ -128,7 +128,7 @@ fn convert<'a>(rules: &SourceRules, record: &'a Record) -> Result<Event<'a>, Eve
 }
 
 fn finished(pipeline: &Pipeline, record: &Record, event: &Event<'_>, outcome: Outcome) -> Dispatched {
-    pipeline.metrics.finished(outcome);
+    pipeline.metrics.finished(outcome, record);
     debug!(
         event_id = %event.id,
         egress = %pipeline.egress.uid,
@@ -144,7 +144,7 @@ fn finished(pipeline: &Pipeline, record: &Record, event: &Event<'_>, outcome: Ou
 
 fn invalid(pipeline: &Pipeline, record: &Record, reason: &EventError) -> Dispatched {
     pipeline.metrics.invalid();
-    pipeline.metrics.finished(Outcome::Invalid);
+    pipeline.metrics.finished(Outcome::Invalid, record);
     error!(
         egress = %pipeline.egress.uid,
         subscription = %pipeline.egress.reference.name,

@@ -17,7 +17,9 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::consumer::{ConsumerError, ConsumerHandle, ConsumerSpec};
+use crate::debug::without_user;
 use crate::metrics::DispatcherMetrics;
+use crate::metrics::kafka::STATISTICS_SECONDS;
 use crate::partition::Shared;
 use crate::pipeline::{Pipeline, PipelineError, PipelineSettings};
 use crate::reply::topic::RecordProducer;
@@ -105,7 +107,10 @@ impl Spec {
     /// The interval is not raised to what a slow subscriber may need, as the peer does: the consumer always polls.
     fn client(&self) -> BTreeMap<String, String> {
         let (servers, group) = (&self.resource.bootstrap_servers, &self.egress.consumer_group);
-        self.settings.pipeline.consumer.client_for(servers, &Credentials::plaintext(), group, POLL_INTERVAL)
+        let settings = &self.settings.pipeline.consumer;
+        let mut client = settings.client_for(servers, &Credentials::plaintext(), group, POLL_INTERVAL);
+        client.insert("statistics.interval.ms".to_owned(), (STATISTICS_SECONDS * 1000).to_string());
+        client
     }
 }
 
@@ -120,22 +125,26 @@ pub(crate) struct Status {
     pub(crate) destination: String,
     pub(crate) order: &'static str,
     pub(crate) subscription: String,
+    /// What it delivers with, once it has been started.
+    #[serde(skip)]
+    pub(crate) pipeline: Option<Snapshot<Pipeline>>,
 }
 
 impl Status {
-    fn new(spec: &Spec, state: &'static str, error: Option<String>) -> Self {
+    fn new(spec: &Spec, state: &'static str, error: Option<String>, running: Option<&Running>) -> Self {
         Self {
             state,
             error,
             consumer_group: spec.egress.consumer_group.clone(),
             topics: spec.resource.topics.clone(),
-            destination: spec.egress.destination.text.clone(),
+            destination: without_user(&spec.egress.destination.text),
             order: match spec.order() {
                 Order::Partition => "ordered",
                 Order::Key => "ordered by key",
                 Order::Unordered => "unordered",
             },
             subscription: spec.egress.reference.name.clone(),
+            pipeline: running.map(|running| running.pipeline.clone()),
         }
     }
 }
@@ -203,7 +212,7 @@ async fn advance(running: &mut Option<Running>, spec: &Arc<Spec>, status: &watch
     };
     match result {
         Ok(()) => {
-            status.send_replace(Some(Status::new(spec, "running", None)));
+            status.send_replace(Some(Status::new(spec, "running", None, running.as_ref())));
             false
         }
         Err(error) => {
@@ -214,7 +223,7 @@ async fn advance(running: &mut Option<Running>, spec: &Arc<Spec>, status: &watch
             }
             // After a change that cannot work the version before it goes on.
             let state = if running.is_some() { "running" } else { "failed" };
-            status.send_replace(Some(Status::new(spec, state, Some(error))));
+            status.send_replace(Some(Status::new(spec, state, Some(error), running.as_ref())));
             true
         }
     }
@@ -231,7 +240,8 @@ fn say_failed(spec: &Spec, error: &str) {
 }
 
 fn swap(current: &mut Running, spec: &Arc<Spec>) -> Result<(), EgressError> {
-    current.pipeline.publish(spec.pipeline()?);
+    let next = spec.pipeline()?.continuing(&current.pipeline.load());
+    current.pipeline.publish(next);
     current.spec = Arc::clone(spec);
     info!(egress = %spec.egress.uid, "Egress changed");
     Ok(())

@@ -3,26 +3,43 @@
 //! The series of an egress exist as long as something holds its [`EgressMetrics`].
 //! Source: dispatcher spec 8.1; design row 22 (one set of labels for each name, bounded label values).
 
+pub(crate) mod attempts;
+pub(crate) mod kafka;
+mod outcomes;
+pub(crate) mod pressure;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use millrace_config::contract::Egress;
+use millrace_config::contract::{DeliveryOrder, Egress};
+use millrace_config::env::MetricsEnv;
+use millrace_runtime::clock;
 use millrace_runtime::metrics::family::OwnerLabels;
-use millrace_runtime::metrics::{CounterFamily, GaugeFamily, LatencyFamily, Metrics, MetricsError, Series};
+use millrace_runtime::metrics::{CounterFamily, GaugeFamily, Latency, LatencyFamily, Metrics, MetricsError, Series};
 use prometheus::{IntCounter, IntGauge};
 
 use crate::outcome::Outcome;
+use crate::record::Record;
+use attempts::{AttemptFamily, Attempts};
+use kafka::{KafkaFamilies, KafkaSeries};
+use outcomes::Outcomes;
+use pressure::{PressureFamilies, PressureSeries};
 
 const DISPATCH_LATENCY: &str = "kn_eventing_dispatch_latency_ms";
 const PROCESS_LATENCY: &str = "kn_eventing_process_latency_ms";
 const DISCARDED_EVENTS: &str = "kn_eventing_kafka_discarded_events_1_total";
 const SKIPPED_OFFSETS: &str = "kn_eventing_kafka_skipped_offsets_1_total";
 const IN_FLIGHT: &str = "kn_eventing_dispatch_in_flight_requests_1";
+const QUEUE_LATENCY: &str = "kn_eventing_kafka_executor_queue_latency_ms";
+const QUEUE_LENGTH: &str = "kn_eventing_kafka_executor_queue_length_1";
 const EVENTS: &str = "millrace_dispatcher_events_total";
+const EVENT_AGE: &str = "millrace_dispatcher_event_age_ms";
 
 const EVENT_TYPE: &str = "cloudevents_type";
 const STATUS_CODE: &str = "http_response_status_code";
+const PARTITION: &str = "messaging_destination_partition_id";
+const TOPIC: &str = "messaging_destination_name";
 
 /// Stands for the type of records that have none.
 const INVALID_TYPE: &str = "InvalidCloudEvent";
@@ -58,16 +75,22 @@ pub(crate) struct DispatcherMetrics {
     skipped: CounterFamily,
     in_flight: GaugeFamily,
     events: CounterFamily,
+    event_age: LatencyFamily,
+    queue_latency: LatencyFamily,
+    queue_length: GaugeFamily,
+    attempts: AttemptFamily,
+    pressure: PressureFamilies,
+    kafka: KafkaFamilies,
     event_types: bool,
 }
 
 impl DispatcherMetrics {
-    /// Registers all families. Without `event_types` every event counts under the type `unknown`.
+    /// Registers all families, as far as they are wanted.
     ///
     /// # Errors
     ///
     /// When a name is taken.
-    pub(crate) fn register(metrics: &Metrics, event_types: bool) -> Result<Self, MetricsError> {
+    pub(crate) fn register(metrics: &Metrics, wanted: &MetricsEnv) -> Result<Self, MetricsError> {
         Ok(Self {
             dispatch_latency: metrics.family(
                 DISPATCH_LATENCY,
@@ -87,7 +110,21 @@ impl DispatcherMetrics {
                 &["messaging_operation_name", "messaging_operation_type", "messaging_destination_template"],
             )?,
             events: metrics.family(EVENTS, "Records by how they ended", &["outcome"])?,
-            event_types,
+            event_age: metrics.family(EVENT_AGE, "The time from a record's timestamp to its end here", &[])?,
+            queue_latency: metrics.family(
+                QUEUE_LATENCY,
+                "The time a record of an ordered partition takes, from being read to its end",
+                &[PARTITION, TOPIC],
+            )?,
+            queue_length: metrics.family(
+                QUEUE_LENGTH,
+                "Records of an ordered partition that wait for their turn",
+                &[PARTITION, TOPIC],
+            )?,
+            attempts: AttemptFamily::register(metrics)?,
+            pressure: PressureFamilies::register(metrics)?,
+            kafka: KafkaFamilies::register(metrics, !wanted.disable_kafka_clients)?,
+            event_types: !wanted.disable_event_type,
         })
     }
 
@@ -104,7 +141,15 @@ impl DispatcherMetrics {
             dispatch_latency: self.dispatch_latency.series(owner.clone()),
             process_latency: self.process_latency.series(owner.clone()),
             discarded: self.discarded.series(owner.clone()),
-            skipped: self.skipped.series(owner),
+            skipped: self.skipped.series(owner.clone()),
+            event_age: self.event_age.series(owner.clone()),
+            attempts: self.attempts.egress(&owner),
+            pressure: self.pressure.egress(&owner),
+            kafka: self.kafka.egress(egress, &owner),
+            queue: (egress.executor_metrics && egress.order == DeliveryOrder::Ordered).then(|| QueueSeries {
+                latency: self.queue_latency.series(owner.clone()),
+                length: self.queue_length.series(owner),
+            }),
             outcomes: Outcomes::of(&events),
             _in_flight: in_flight,
             _events: events,
@@ -125,52 +170,29 @@ fn owner(egress: &Egress) -> OwnerLabels {
 /// The series of one egress; they disappear when it is dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct EgressMetrics {
-    dispatch_latency: Arc<Series<millrace_runtime::metrics::Latency>>,
-    process_latency: Arc<Series<millrace_runtime::metrics::Latency>>,
+    dispatch_latency: Arc<Series<Latency>>,
+    process_latency: Arc<Series<Latency>>,
     discarded: Arc<Series<IntCounter>>,
     skipped: Arc<Series<IntCounter>>,
     subscriber: Option<IntGauge>,
     dead_letter_sink: Option<IntGauge>,
     reply: Option<IntGauge>,
     outcomes: Outcomes,
+    event_age: Arc<Series<Latency>>,
+    queue: Option<QueueSeries>,
+    pub(crate) attempts: Attempts,
+    pub(crate) pressure: PressureSeries,
+    pub(crate) kafka: KafkaSeries,
     _in_flight: Arc<Series<IntGauge>>,
     _events: Arc<Series<IntCounter>>,
     event_types: bool,
 }
 
+/// Only with `enableOrderedExecutorMetrics`.
 #[derive(Clone, Debug)]
-struct Outcomes {
-    delivered: Option<IntCounter>,
-    filtered: Option<IntCounter>,
-    dead_lettered: Option<IntCounter>,
-    undelivered: Option<IntCounter>,
-    invalid: Option<IntCounter>,
-    lost: Option<IntCounter>,
-}
-
-impl Outcomes {
-    fn of(events: &Series<IntCounter>) -> Self {
-        let counter = |outcome: Outcome| events.with(&[outcome.as_str()]);
-        Self {
-            delivered: counter(Outcome::Delivered),
-            filtered: counter(Outcome::Filtered),
-            dead_lettered: counter(Outcome::DeadLettered),
-            undelivered: counter(Outcome::Undelivered),
-            invalid: counter(Outcome::Invalid),
-            lost: counter(Outcome::Lost),
-        }
-    }
-
-    fn counter(&self, outcome: Outcome) -> Option<&IntCounter> {
-        match outcome {
-            Outcome::Delivered => self.delivered.as_ref(),
-            Outcome::Filtered => self.filtered.as_ref(),
-            Outcome::DeadLettered => self.dead_lettered.as_ref(),
-            Outcome::Undelivered => self.undelivered.as_ref(),
-            Outcome::Invalid => self.invalid.as_ref(),
-            Outcome::Lost => self.lost.as_ref(),
-        }
-    }
+struct QueueSeries {
+    latency: Arc<Series<Latency>>,
+    length: Arc<Series<IntGauge>>,
 }
 
 impl EgressMetrics {
@@ -204,19 +226,47 @@ impl EgressMetrics {
     }
 
     /// A record ended.
-    pub(crate) fn finished(&self, outcome: Outcome) {
+    pub(crate) fn finished(&self, outcome: Outcome, record: &Record) {
         if let Some(counter) = self.outcomes.counter(outcome) {
             counter.inc();
+        }
+        if let (Some(age), Some(written)) = (self.event_age.with(&[]), record.timestamp_ms) {
+            // A clock that is ahead of ours makes an event young, not negative.
+            let age_ms = u64::try_from(clock::now_millis().saturating_sub(written)).unwrap_or(0);
+            age.observe(Duration::from_millis(age_ms));
+        }
+        if let Some(queue) = &self.queue
+            && let Some(latency) = queue.latency.with(&[&record.partition.to_string(), &record.topic])
+        {
+            latency.observe(record.read.elapsed());
+        }
+    }
+
+    /// An ordered partition took a record; `waiting` more are waiting for their turn.
+    pub(crate) fn queued(&self, record: &Record, waiting: usize) {
+        if let Some(queue) = &self.queue
+            && let Some(length) = queue.length.with(&[&record.partition.to_string(), &record.topic])
+        {
+            length.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Requests that wait for their answer.
+    pub(crate) fn in_flight_now(&self, role: Role) -> i64 {
+        self.in_flight_gauge(role).map_or(0, IntGauge::get)
+    }
+
+    fn in_flight_gauge(&self, role: Role) -> Option<&IntGauge> {
+        match role {
+            Role::Subscriber => self.subscriber.as_ref(),
+            Role::DeadLetterSink => self.dead_letter_sink.as_ref(),
+            Role::Reply => self.reply.as_ref(),
         }
     }
 
     /// Counts a request until the guard is dropped.
     pub(crate) fn in_flight(&self, role: Role) -> InFlight<'_> {
-        let gauge = match role {
-            Role::Subscriber => self.subscriber.as_ref(),
-            Role::DeadLetterSink => self.dead_letter_sink.as_ref(),
-            Role::Reply => self.reply.as_ref(),
-        };
+        let gauge = self.in_flight_gauge(role);
         if let Some(gauge) = gauge {
             gauge.inc();
         }

@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+use crate::pressure::limit::Signal;
+
 /// How a record ended. Each of these lets the offset move on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -63,6 +65,9 @@ pub(crate) enum Failure {
     Connect(String),
     #[error("connection failed: {0}")]
     Transport(String),
+    /// As many wait for a connection as `maxWaitQueueSize` allows.
+    #[error("{waiting} deliveries already wait for a connection")]
+    Crowded { waiting: usize },
     #[error("answer is longer than {limit_bytes} bytes")]
     AnswerTooLarge { limit_bytes: usize },
     #[error("the event cannot be sent: {0}")]
@@ -78,11 +83,35 @@ impl Failure {
     pub(crate) fn retryable(&self) -> bool {
         match self {
             Self::Status { status, .. } => retryable_status(*status),
-            Self::TimedOut(_) | Self::Connect(_) | Self::Transport(_) => true,
+            Self::TimedOut(_) | Self::Connect(_) | Self::Transport(_) | Self::Crowded { .. } => true,
             Self::AnswerTooLarge { .. }
             | Self::Unsendable(_)
             | Self::MalformedReply(_)
             | Self::ReplyNotStored { .. } => false,
+        }
+    }
+
+    /// Whether anybody answered. Gateways say with 502, 503 and 504 that nobody did. `None`: nothing was sent.
+    pub(crate) fn reached(&self) -> Option<bool> {
+        match self {
+            Self::Status { status, .. } => Some(!matches!(status.as_u16(), 502..=504)),
+            Self::TimedOut(_) | Self::Connect(_) | Self::Transport(_) => Some(false),
+            Self::AnswerTooLarge { .. } | Self::MalformedReply(_) => Some(true),
+            Self::Crowded { .. } | Self::Unsendable(_) | Self::ReplyNotStored { .. } => None,
+        }
+    }
+
+    /// What it says about how much the target can take; `None` when nothing.
+    pub(crate) fn signal(&self) -> Option<Signal> {
+        match self {
+            Self::Status { status, .. } if matches!(status.as_u16(), 429 | 503) => Some(Signal::Refused),
+            Self::Status { .. } | Self::AnswerTooLarge { .. } | Self::MalformedReply(_) => Some(Signal::Answered),
+            Self::TimedOut(_) => Some(Signal::TimedOut),
+            Self::Connect(_)
+            | Self::Transport(_)
+            | Self::Crowded { .. }
+            | Self::Unsendable(_)
+            | Self::ReplyNotStored { .. } => None,
         }
     }
 
@@ -107,6 +136,7 @@ impl Failure {
             Self::TimedOut(_)
             | Self::Connect(_)
             | Self::Transport(_)
+            | Self::Crowded { .. }
             | Self::AnswerTooLarge { .. }
             | Self::Unsendable(_)
             | Self::MalformedReply(_)
@@ -153,6 +183,25 @@ mod tests {
         assert!(Failure::Transport("reset".into()).retryable());
         assert!(!Failure::MalformedReply("text".into()).retryable());
         assert!(!Failure::Unsendable("header".into()).retryable());
+    }
+
+    #[test]
+    fn what_a_failure_says_of_its_target() {
+        let transport = Failure::Transport("reset".into());
+        for (failure, reached, signal) in [
+            (failure(429, None), Some(true), Some(Signal::Refused)),
+            (failure(500, None), Some(true), Some(Signal::Answered)),
+            (failure(502, None), Some(false), Some(Signal::Answered)),
+            (failure(503, None), Some(false), Some(Signal::Refused)),
+            (failure(404, None), Some(true), Some(Signal::Answered)),
+            (Failure::TimedOut(Duration::ZERO), Some(false), Some(Signal::TimedOut)),
+            (Failure::Connect("refused".into()), Some(false), None),
+            (transport, Some(false), None),
+            (Failure::Crowded { waiting: 1 }, None, None),
+            (Failure::Unsendable("header".into()), None, None),
+        ] {
+            assert_eq!((failure.reached(), failure.signal()), (reached, signal), "{failure}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
-use millrace_config::contract::{Delivery, Egress, KeyType, Reply, Resource, Target};
+use millrace_config::contract::{Delivery, DeliveryOrder, Egress, KeyType, Reply, Resource, Target};
 use millrace_config::properties::http_client::HttpClientSettings;
 use millrace_config::properties::kafka::{ConsumerSettings, RetryLimits, Undelivered};
 use millrace_event::filter::{self, Filter, FilterError};
@@ -14,10 +14,14 @@ use millrace_event::source_record::Origin;
 use millrace_event::{EventError, Extensions};
 
 use crate::delivery::retry::RetryPolicy;
-use crate::metrics::EgressMetrics;
+use crate::live::Live;
+use crate::metrics::{EgressMetrics, Role};
+use crate::pressure::limit::{Bounds, MAX_ALLOWED};
+use crate::pressure::rate::Rate;
+use crate::pressure::{Pressure, PressureSettings};
 use crate::reply::topic::RecordProducer;
 use crate::route::Route;
-use crate::sender::{AnswerBody, ClientError, Sender, TrustedRoots};
+use crate::sender::{self, AnswerBody, ClientError, Sender, TrustedRoots};
 
 /// Everything that `dispatch` needs besides the record.
 #[derive(Debug)]
@@ -37,6 +41,7 @@ pub(crate) struct Pipeline {
     /// What happens to records that nobody takes.
     pub(crate) undelivered: Undelivered,
     pub(crate) metrics: EgressMetrics,
+    pub(crate) live: Arc<Live>,
 }
 
 /// How records that are not CloudEvents become events.
@@ -88,7 +93,7 @@ impl Pipeline {
         producer: Arc<RecordProducer>,
         metrics: EgressMetrics,
     ) -> Result<Self, PipelineError> {
-        let build = RouteBuilder { egress, trust_bundles, settings };
+        let build = RouteBuilder { egress, trust_bundles, settings, metrics: &metrics };
         let ignored = AnswerBody::Ignored;
         let mut answer = AnswerBody::Wanted;
         let reply = match &egress.reply {
@@ -97,20 +102,35 @@ impl Pipeline {
                 ReplyRoute::Discard
             }
             Reply::ToTopic => ReplyRoute::ToTopic(resource.topics.first().cloned().unwrap_or_default()),
-            Reply::ToUrl(target) => ReplyRoute::ToUrl(Box::new(build.route(target, ignored)?)),
+            Reply::ToUrl(target) => ReplyRoute::ToUrl(Box::new(build.route(Role::Reply, target, ignored)?)),
         };
+        let dead_letter = egress.delivery.dead_letter.as_ref();
         Ok(Self {
             egress: Arc::clone(egress),
             filter: filter::compile(&egress.filters)?,
             overrides: overrides(resource)?,
             source_rules: source_rules(resource, egress, &settings.consumer),
-            subscriber: build.route(&egress.destination, answer)?,
-            dead_letter: egress.delivery.dead_letter.as_ref().map(|target| build.route(target, ignored)).transpose()?,
+            subscriber: build.route(Role::Subscriber, &egress.destination, answer)?,
+            dead_letter: dead_letter.map(|target| build.route(Role::DeadLetterSink, target, ignored)).transpose()?,
             reply,
             producer,
             undelivered: settings.consumer.undelivered,
             metrics,
+            live: Arc::default(),
         })
+    }
+
+    /// This pipeline with what the one before it has learnt of targets that are the same.
+    pub(crate) fn continuing(mut self, before: &Self) -> Self {
+        self.live = Arc::clone(&before.live);
+        self.subscriber.learn_from(&before.subscriber);
+        if let (Some(route), Some(before)) = (&mut self.dead_letter, &before.dead_letter) {
+            route.learn_from(before);
+        }
+        if let (ReplyRoute::ToUrl(route), ReplyRoute::ToUrl(before)) = (&mut self.reply, &before.reply) {
+            route.learn_from(before);
+        }
+        self
     }
 }
 
@@ -118,26 +138,54 @@ struct RouteBuilder<'a> {
     egress: &'a Egress,
     trust_bundles: &'a [String],
     settings: &'a PipelineSettings,
+    metrics: &'a EgressMetrics,
 }
 
 impl RouteBuilder<'_> {
-    fn route(&self, target: &Target, answer: AnswerBody) -> Result<Route, PipelineError> {
+    fn route(&self, role: Role, target: &Target, answer: AnswerBody) -> Result<Route, PipelineError> {
         if let Some(audience) = &target.audience {
             return Err(PipelineError::Audience { target: target.text.clone(), audience: audience.clone() });
         }
         let bundles = self.trust_bundles.iter().chain(&target.ca_certs).cloned().collect();
         let sender = Sender::new(&target.url, &self.settings.client, &TrustedRoots { bundles })
             .map_err(|source| PipelineError::Target { target: target.text.clone(), source })?;
+        let policy = policy(&self.egress.delivery, &self.settings.consumer.retry);
+        let pressure = Pressure::new(&target.text, self.pressure(role), self.metrics.pressure.role(role));
         Ok(Route {
             target: target.url.clone(),
             text: target.text.clone(),
             sender,
-            policy: policy(&self.egress.delivery, &self.settings.consumer.retry),
+            patience: policy.all_pauses(self.settings.consumer.pressure.breaker_wait_max),
+            policy,
+            pressure: Arc::new(pressure),
             attempt_timeout: self.egress.delivery.attempt_timeout,
             user_agent: user_agent(&self.settings.client),
             namespace: self.egress.reference.namespace.clone(),
             answer,
         })
+    }
+}
+
+impl RouteBuilder<'_> {
+    fn pressure(&self, role: Role) -> PressureSettings {
+        let (consumer, client) = (&self.settings.consumer, &self.settings.client);
+        let max = u32::try_from(consumer.in_flight_max).unwrap_or(u32::MAX).min(MAX_ALLOWED);
+        PressureSettings {
+            adaptive: consumer.pressure.adaptive,
+            bounds: Bounds { max, wire: u32::try_from(sender::at_a_time(client)).unwrap_or(u32::MAX) },
+            rate: (role == Role::Subscriber).then(|| self.rate()).flatten(),
+            attempt_timeout: self.egress.delivery.attempt_timeout,
+        }
+    }
+
+    /// The operator's own limit, or what the flag of the control plane means; the lower of the two.
+    fn rate(&self) -> Option<Rate> {
+        let consumer = &self.settings.consumer;
+        let flagged = self.egress.rate_limiter && self.egress.order == DeliveryOrder::Ordered;
+        let records = u32::try_from(consumer.max_poll_records).unwrap_or(u32::MAX);
+        let of_flag = flagged.then(|| records.saturating_mul(self.egress.v_replicas.max(1)));
+        let per_second = of_flag.into_iter().chain(consumer.pressure.rate_max).min()?;
+        Some(Rate { per_second })
     }
 }
 

@@ -5,6 +5,7 @@
 //! views of it, and the value can be sent without another copy.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -19,6 +20,8 @@ pub(crate) struct Record {
     pub(crate) offset: i64,
     /// Milliseconds since 1970, as the record says; `None` when it has no timestamp.
     pub(crate) timestamp_ms: Option<i64>,
+    /// When it was taken from the Kafka client.
+    pub(crate) read: Instant,
     /// The headers first, each as the lengths of name and value (4 bytes, little-endian) and then both; no table of
     /// them, so that a record costs little more than its bytes while it waits for a retry. Then key and value.
     buffer: Bytes,
@@ -51,6 +54,7 @@ impl Record {
                 partition,
                 offset,
                 timestamp_ms: None,
+                read: Instant::now(),
                 buffer: Bytes::new(),
                 headers_end: 0,
                 key: None,

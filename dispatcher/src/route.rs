@@ -1,10 +1,12 @@
 //! One target of an egress and everything that delivering to it needs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Uri};
 
 use crate::delivery::retry::RetryPolicy;
+use crate::pressure::Pressure;
 use crate::sender::{AnswerBody, Sender};
 
 /// A target and how to deliver to it.
@@ -15,6 +17,9 @@ pub(crate) struct Route {
     pub(crate) text: String,
     pub(crate) sender: Sender,
     pub(crate) policy: RetryPolicy,
+    pub(crate) pressure: Arc<Pressure>,
+    /// How long one event may wait for the target while it is down.
+    pub(crate) patience: Duration,
     /// Limit of a single attempt, connecting and reading the answer included.
     pub(crate) attempt_timeout: Duration,
     /// `None` sends no `User-Agent`.
@@ -23,4 +28,13 @@ pub(crate) struct Route {
     pub(crate) namespace: String,
     /// What the body of the target's answer is good for.
     pub(crate) answer: AnswerBody,
+}
+
+impl Route {
+    /// Goes on with what `before` has learnt of the target, if it is the same one.
+    pub(crate) fn learn_from(&mut self, before: &Self) {
+        if before.pressure.suits(&self.text, self.pressure.settings()) {
+            self.pressure = Arc::clone(&before.pressure);
+        }
+    }
 }

@@ -68,37 +68,30 @@ impl Sender {
     pub(crate) fn new(target: &Uri, settings: &HttpClientSettings, roots: &TrustedRoots) -> Result<Self, ClientError> {
         Ok(Self {
             client: Client::new(target, settings, roots)?,
-            connections: Semaphore::new(settings.max_pool_size.clamp(1, Semaphore::MAX_PERMITS)),
+            connections: Semaphore::new(at_a_time(settings)),
             waiting: AtomicUsize::new(0),
             waiting_max: settings.max_wait_queue_size.unwrap_or(usize::MAX),
         })
     }
 
-    /// Sends once. `timeout` bounds everything from connecting to the last byte of the answer.
+    /// A place among the connections, if one is free.
+    pub(crate) fn try_connection(&self) -> Option<Connection<'_>> {
+        let permit = self.connections.try_acquire().ok()?;
+        Some(Connection { sender: self, _permit: permit })
+    }
+
+    /// Waits for a place among the connections. Dropping the future gives up waiting.
     ///
     /// # Errors
     ///
-    /// Every status from 300 on, every network error, and answers that are too long.
-    /// Dropping the future cuts the connection.
-    pub(crate) async fn attempt(&self, outgoing: Outgoing, timeout: Duration) -> Result<Answer, Failure> {
-        let _connection = self.connection().await?;
-        match tokio::time::timeout(timeout, self.exchange(outgoing)).await {
-            Ok(result) => result,
-            Err(_elapsed) => Err(Failure::TimedOut(timeout)),
-        }
-    }
-
-    async fn connection(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        if let Ok(permit) = self.connections.try_acquire() {
-            return Ok(permit);
-        }
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.waiting_max {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(Failure::Transport(format!("{} deliveries already wait for a connection", self.waiting_max)));
-        }
+    /// [`Failure::Transport`] when as many wait as may.
+    pub(crate) async fn connection(&self) -> Result<Connection<'_>, Failure> {
+        let Some(_waiting) = Waiting::begin(&self.waiting, self.waiting_max) else {
+            return Err(Failure::Crowded { waiting: self.waiting_max });
+        };
         let permit = self.connections.acquire().await;
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        permit.map_err(|_closed| Failure::Transport("sender is closed".to_owned()))
+        let permit = permit.map_err(|_closed| Failure::Transport("sender is closed".to_owned()))?;
+        Ok(Connection { sender: self, _permit: permit })
     }
 
     async fn exchange(&self, outgoing: Outgoing) -> Result<Answer, Failure> {
@@ -122,6 +115,49 @@ impl Sender {
                 Ok(Answer { status, headers: parts.headers, body: Bytes::new() })
             }
         }
+    }
+}
+
+/// How many requests may be under way to one target at a time.
+pub(crate) fn at_a_time(settings: &HttpClientSettings) -> usize {
+    settings.max_pool_size.clamp(1, Semaphore::MAX_PERMITS)
+}
+
+/// A place among a sender's connections, for one request.
+#[derive(Debug)]
+pub(crate) struct Connection<'a> {
+    sender: &'a Sender,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Connection<'_> {
+    /// Sends once. `timeout` bounds everything from connecting to the last byte of the answer.
+    ///
+    /// # Errors
+    ///
+    /// Every status from 300 on, every network error, and answers that are too long.
+    /// Dropping the future cuts the connection.
+    pub(crate) async fn attempt(self, outgoing: Outgoing, timeout: Duration) -> Result<Answer, Failure> {
+        match tokio::time::timeout(timeout, self.sender.exchange(outgoing)).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(Failure::TimedOut(timeout)),
+        }
+    }
+}
+
+/// One of those who wait for a connection.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(waiting: &'a AtomicUsize, max: usize) -> Option<Self> {
+        let guard = Self(waiting);
+        (waiting.fetch_add(1, Ordering::Relaxed) < max).then_some(guard)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

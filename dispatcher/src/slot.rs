@@ -125,6 +125,8 @@ impl Drop for Member {
 pub(crate) struct Attempts {
     /// Attempts at the subscriber so far.
     pub(crate) made: u32,
+    /// Milliseconds that it waited for a subscriber that was down.
+    pub(crate) waited_ms: u32,
     /// When the first one started; `None` before it.
     pub(crate) since: Option<Instant>,
 }
@@ -150,6 +152,11 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    /// Cancelled when no further attempt may start.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
     /// Goes on after `attempts`; pauses before further ones may be spent parked in `share`.
     pub(crate) fn resume(self, attempts: Attempts, share: &Share, size_bytes: usize) -> Self {
         Self { attempts, parking: Some((share.clone(), size_bytes)), ..self }
@@ -158,6 +165,16 @@ impl Slot {
     /// Attempts at the subscriber before this delivery: 0 unless the record was parked.
     pub(crate) fn attempts_before(&self) -> u32 {
         self.attempts.made
+    }
+
+    /// How long the record has waited for a subscriber that was down, before this delivery.
+    pub(crate) fn waited_before(&self) -> Duration {
+        Duration::from_millis(self.attempts.waited_ms.into())
+    }
+
+    /// How long it has waited by now.
+    pub(crate) fn note_waited(&mut self, waited: Duration) {
+        self.attempts.waited_ms = u32::try_from(waited.as_millis()).unwrap_or(u32::MAX);
     }
 
     /// When the record was first sent: `now`, unless it was parked since.

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use millrace_config::contract::{DeliveryOrder, parse};
+use millrace_config::env::{DispatcherEnv, MetricsEnv};
 use millrace_config::properties::{grammar, http_client, kafka};
 use millrace_config::snapshot::Snapshot;
 use millrace_runtime::metrics::Metrics;
@@ -143,6 +144,11 @@ pub(crate) fn keyed_record(offset: i64, key: Option<&str>) -> Record {
     builder.build()
 }
 
+/// As when no variable is set.
+pub(crate) fn metrics_env() -> MetricsEnv {
+    DispatcherEnv::read_anyway(&BTreeMap::new()).0.metrics
+}
+
 /// What partitions of an egress to `subscriber` share. `egress` is JSON inside an egress that otherwise has uid, group,
 /// reference and destination; `URL` in it is the subscriber's.
 pub(crate) fn shared(subscriber: &Subscriber, egress: &str, properties: &str) -> Shared {
@@ -163,7 +169,7 @@ pub(crate) fn shared(subscriber: &Subscriber, egress: &str, properties: &str) ->
         consumer: kafka::consumer(&properties).unwrap(),
         client: http_client::http_client(&properties).unwrap(),
     };
-    let metrics = DispatcherMetrics::register(&Metrics::new(), true).unwrap().egress(egress);
+    let metrics = DispatcherMetrics::register(&Metrics::new(), &metrics_env()).unwrap().egress(egress);
     let producer = Arc::new(RecordProducer::new(&BTreeMap::new()));
     Shared {
         pipeline: Snapshot::new(Pipeline::build(resource, egress, &[], &settings, producer, metrics).unwrap()),

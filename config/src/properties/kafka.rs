@@ -85,6 +85,8 @@ pub struct ConsumerSettings {
     pub undelivered: Undelivered,
     /// Limits of pauses between attempts (`millrace.retry.*`).
     pub retry: RetryLimits,
+    /// How hard one subscriber may be pressed (`millrace.rate.max` and others).
+    pub pressure: PressureLimits,
     /// Whether commits say which later records are finished too (`millrace.commit.metadata`, true).
     pub commit_metadata: bool,
     /// What to log once.
@@ -118,6 +120,24 @@ pub struct RetryLimits {
 impl Default for RetryLimits {
     fn default() -> Self {
         Self { max_delay: Duration::from_secs(600), jitter: 0.1, retry_after_max: Duration::from_secs(600) }
+    }
+}
+
+/// How hard one target may be pressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PressureLimits {
+    /// The number of attempts under way adapts to the target (`millrace.concurrency.adaptive`, true).
+    pub adaptive: bool,
+    /// Attempts that may start in a second, for each subscription in each process (`millrace.rate.max`). Absent: no limit.
+    pub rate_max: Option<u32>,
+    /// How long an event may wait, all in all, for a target that is down (`millrace.breaker.wait.max.ms`, 600 s); never
+    /// longer than the pauses between its attempts together. Zero: nobody waits.
+    pub breaker_wait_max: Duration,
+}
+
+impl Default for PressureLimits {
+    fn default() -> Self {
+        Self { adaptive: true, rate_max: None, breaker_wait_max: Duration::from_secs(600) }
     }
 }
 
@@ -208,6 +228,7 @@ redacted_debug!(ConsumerSettings {
     ordered_by_key,
     undelivered,
     retry,
+    pressure,
     commit_metadata,
     warnings,
 });

@@ -25,6 +25,22 @@ pub(crate) struct RetryPolicy {
     pub(crate) retry_after_max: Duration,
 }
 
+impl RetryPolicy {
+    /// All pauses that an event can have, together and without jitter, but no more than `limit`.
+    pub(crate) fn all_pauses(&self, limit: Duration) -> Duration {
+        let mut sum = Duration::ZERO;
+        for n in 1..=self.retries {
+            let pause = backoff(self, n).min(self.max_delay);
+            sum = sum.saturating_add(pause);
+            // Without pauses the sum would never grow.
+            if sum >= limit || pause.is_zero() {
+                break;
+            }
+        }
+        sum.min(limit)
+    }
+}
+
 /// What to do after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NextStep {
@@ -121,6 +137,16 @@ mod tests {
     #[test]
     fn without_retries_the_first_failure_is_final() {
         check(&policy(BackoffPolicy::Linear, 0, 100), 1, None, None);
+    }
+
+    #[test]
+    fn the_pauses_of_an_event_together_are_bounded() {
+        let all = |policy: &RetryPolicy| policy.all_pauses(Duration::from_secs(600));
+        assert_eq!(all(&policy(BackoffPolicy::Linear, 3, 100)), Duration::from_millis(600));
+        assert_eq!(all(&policy(BackoffPolicy::Exponential, 2, 200)), Duration::from_millis(1200));
+        assert_eq!(all(&policy(BackoffPolicy::Linear, 0, 100)), Duration::ZERO);
+        assert_eq!(all(&policy(BackoffPolicy::Linear, u32::MAX, 0)), Duration::ZERO);
+        assert_eq!(all(&policy(BackoffPolicy::Exponential, u32::MAX, 1)), Duration::from_secs(600));
     }
 
     #[test]

@@ -104,7 +104,11 @@ impl Task {
             Order::Key => {
                 (record.key().map(|key| self.hasher.hash_one(key)), Some(self.member.share.enter(size_bytes)))
             }
-            Order::Partition | Order::Unordered => (None, None),
+            Order::Partition => {
+                self.shared.pipeline.load().metrics.queued(&record, self.records.len());
+                (None, None)
+            }
+            Order::Unordered => (None, None),
         };
         let work = Work { record, attempts: Attempts::default(), place };
         match self.window.receive(offset, key, work) {

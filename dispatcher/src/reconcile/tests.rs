@@ -24,7 +24,7 @@ impl Bench {
                 client: http_client::http_client(&properties).unwrap(),
             },
         };
-        let metrics = DispatcherMetrics::register(&Metrics::new(), true).unwrap();
+        let metrics = DispatcherMetrics::register(&Metrics::new(), &crate::testing::metrics_env()).unwrap();
         Self { egresses: Egresses::new(metrics, Drain::new(Duration::from_secs(10))), settings: Arc::new(settings) }
     }
 

@@ -89,7 +89,8 @@ async fn attempt_for(
     let settings = http_client::http_client(&grammar::parse(properties.as_bytes()).unwrap()).unwrap();
     let roots = TrustedRoots { bundles: bundle.into_iter().map(str::to_owned).collect() };
     let sender = Sender::new(&target, &settings, &roots).unwrap();
-    sender.attempt(Outgoing { target, headers: HeaderMap::new(), body: Bytes::new(), answer }, TIMEOUT).await
+    let connection = sender.connection().await.unwrap();
+    connection.attempt(Outgoing { target, headers: HeaderMap::new(), body: Bytes::new(), answer }, TIMEOUT).await
 }
 
 #[track_caller]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::draft::Draft;
 use super::super::{Properties, PropertyErrors};
 use super::numbers::{INT, Number, pass_on};
-use super::{ConsumerSettings, RetryLimits, Undelivered, common, ignored};
+use super::{ConsumerSettings, PressureLimits, RetryLimits, Undelivered, common, ignored};
 
 const NUMBERS: &[Number] = &[
     Number::same("fetch.min.bytes", 0..=INT, 1..=100_000_000),
@@ -63,6 +63,7 @@ pub(super) fn read(properties: &Properties) -> Result<ConsumerSettings, Property
         ordered_by_key: ordered_by_key.unwrap_or(false),
         undelivered: undelivered.unwrap_or_default(),
         retry: retry(&mut draft),
+        pressure: pressure(&mut draft),
         commit_metadata: draft.boolean("millrace.commit.metadata").unwrap_or(true),
         warnings: draft.finish()?,
     })
@@ -163,6 +164,16 @@ fn transformer(draft: &mut Draft<'_>) -> bool {
         draft.warn(KEY, format!("{text:?} is neither true nor false, false is used"));
     }
     text.eq_ignore_ascii_case("true")
+}
+
+fn pressure(draft: &mut Draft<'_>) -> PressureLimits {
+    let default = PressureLimits::default();
+    let wait = draft.millis("millrace.breaker.wait.max.ms", 0..=86_400_000);
+    PressureLimits {
+        adaptive: draft.boolean("millrace.concurrency.adaptive").unwrap_or(default.adaptive),
+        rate_max: draft.size("millrace.rate.max", 1..=10_000_000).and_then(|rate| u32::try_from(rate).ok()),
+        breaker_wait_max: wait.unwrap_or(default.breaker_wait_max),
+    }
 }
 
 fn retry(draft: &mut Draft<'_>) -> RetryLimits {

@@ -1,0 +1,58 @@
+//! Leave for one attempt, and what came of it.
+
+use std::time::Duration;
+
+use super::Pressure;
+use super::breaker::Finding;
+use super::limit::Signal;
+use super::permits::Permit;
+
+/// What came of an attempt, as far as pressure goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) signal: Option<Signal>,
+    /// Whether the target was reached; `None` when the attempt says nothing about that.
+    pub(crate) reached: Option<bool>,
+    pub(crate) first_attempt: bool,
+    pub(crate) took: Duration,
+}
+
+/// Leave for one attempt. Dropped without a report it says nothing about the target.
+#[derive(Debug)]
+pub(crate) struct Admitted<'a> {
+    pub(super) pressure: &'a Pressure,
+    pub(super) _permit: Permit<'a>,
+    /// The level's when it started.
+    pub(super) epoch: u16,
+    /// It looks whether a target that was down is back.
+    pub(super) probe: bool,
+}
+
+impl Admitted<'_> {
+    /// Tells what came of the attempt, and makes room for the next one.
+    pub(crate) fn report(mut self, report: Report) {
+        let pressure = self.pressure;
+        let probe = std::mem::take(&mut self.probe);
+        match report.reached {
+            Some(true) => pressure.report_finding(Finding::Reached),
+            Some(false) => {
+                pressure.report_finding(Finding::Down { first_attempt: report.first_attempt, probe });
+            }
+            None => self.probe = probe,
+        }
+        if let Some(signal) = report.signal {
+            pressure.report_level(self.epoch, signal, report.took);
+        }
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        if self.probe {
+            let pressure = self.pressure;
+            let now = pressure.now_millis();
+            pressure.breaker.update(|breaker| (breaker.probe_abandoned(now), ()));
+            pressure.breaker_closed.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Waiting and waking, with paused time.
+
+use std::sync::Arc;
+
+use millrace_runtime::metrics::Metrics;
+use millrace_runtime::metrics::family::OwnerLabels;
+
+use super::*;
+use crate::metrics::Role;
+use crate::metrics::pressure::PressureFamilies;
+
+const NO_PATIENCE: Patience = Patience(Duration::ZERO);
+
+fn settings(max: u32) -> PressureSettings {
+    let bounds = Bounds { max, wire: max };
+    PressureSettings { adaptive: true, bounds, rate: None, attempt_timeout: Duration::from_secs(5) }
+}
+
+fn pressure(settings: PressureSettings) -> (Arc<Pressure>, Metrics) {
+    let metrics = Metrics::new();
+    let series = PressureFamilies::register(&metrics).unwrap().egress(&OwnerLabels::new());
+    let of_role = series.role(Role::Subscriber);
+    // Keeps the series alive as long as the process of the test.
+    std::mem::forget(series);
+    (Arc::new(Pressure::new("http://s/", settings, of_role)), metrics)
+}
+
+fn report(reached: bool) -> Report {
+    let signal = Some(if reached { Signal::Answered } else { Signal::TimedOut });
+    Report { signal, reached: Some(reached), first_attempt: true, took: Duration::from_millis(100) }
+}
+
+/// Fails for as long and as often as a plain outage does.
+async fn take_down(pressure: &Pressure, stopping: &CancellationToken) {
+    for _ in 0..=60 {
+        tokio::time::advance(Duration::from_millis(500)).await;
+        pressure.admit(&mut Patience(Duration::ZERO), stopping).await.unwrap().report(report(false));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_attempts_than_allowed_are_under_way_and_stopping_ends_the_wait_at_once() {
+    let (pressure, metrics) = pressure(settings(2));
+    let stopping = CancellationToken::new();
+    let (mut first, mut second, mut third) = (NO_PATIENCE, NO_PATIENCE, NO_PATIENCE);
+    let one = pressure.admit(&mut first, &stopping).await.unwrap();
+    let _two = pressure.admit(&mut second, &stopping).await.unwrap();
+    {
+        let waiting = pressure.admit(&mut third, &stopping);
+        tokio::pin!(waiting);
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        assert!(
+            metrics.text().contains("millrace_dispatcher_waiting_attempts{reason=\"limit\",role=\"subscriber\"} 1")
+        );
+        drop(one);
+        let _three = waiting.await.unwrap();
+    }
+    let _three = pressure.admit(&mut third, &stopping).await.unwrap();
+    let waiting = pressure.admit(&mut first, &stopping);
+    tokio::pin!(waiting);
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    stopping.cancel();
+    assert_eq!(waiting.await.map(drop), Err(Stopping));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_with_time_to_spare_is_allowed_more_and_an_overwhelmed_one_less() {
+    let (pressure, metrics) = pressure(settings(1000));
+    let stopping = CancellationToken::new();
+    let limit = |limit: u32| format!("millrace_dispatcher_concurrency_limit{{role=\"subscriber\"}} {limit}\n");
+    assert!(metrics.text().contains(&limit(50)));
+    let mut patience: Vec<_> = (0..50).map(|_| NO_PATIENCE).collect();
+    let mut under_way = Vec::new();
+    for patience in &mut patience {
+        under_way.push(pressure.admit(patience, &stopping).await.unwrap());
+    }
+    let mut one_more = NO_PATIENCE;
+    let waiting = pressure.admit(&mut one_more, &stopping);
+    tokio::pin!(waiting);
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    under_way.drain(..25).for_each(|admitted| admitted.report(report(true)));
+    assert!(metrics.text().contains(&limit(100)), "{}", metrics.text());
+    drop(under_way);
+    drop(waiting.await);
+    for _ in 0..5 {
+        let refused = Report { signal: Some(Signal::Refused), reached: Some(true), ..report(true) };
+        pressure.admit(&mut Patience(Duration::ZERO), &stopping).await.unwrap().report(refused);
+    }
+    assert!(metrics.text().contains(&limit(70)), "{}", metrics.text());
+    let mut patience: Vec<_> = (0..70).map(|_| NO_PATIENCE).collect();
+    let mut under_way = Vec::new();
+    for patience in &mut patience {
+        under_way.push(pressure.admit(patience, &stopping).await.unwrap());
+    }
+    let mut another = NO_PATIENCE;
+    let waiting = pressure.admit(&mut another, &stopping);
+    tokio::pin!(waiting);
+    assert!(futures_util::poll!(&mut waiting).is_pending(), "the permits have followed the limit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_target_is_down_events_wait_as_long_as_their_patience_lasts() {
+    let (pressure, metrics) = pressure(settings(1000));
+    let stopping = CancellationToken::new();
+    take_down(&pressure, &stopping).await;
+    assert!(metrics.text().contains("millrace_dispatcher_breaker_state{role=\"subscriber\"} 1"));
+    assert!(metrics.text().contains("millrace_dispatcher_breaker_opened_total{role=\"subscriber\"} 1"));
+    let began = Instant::now();
+    let mut patience = Patience(Duration::from_millis(600));
+    drop(pressure.admit(&mut patience, &stopping).await.unwrap());
+    assert_eq!((began.elapsed(), patience.0), (Duration::from_millis(600), Duration::ZERO));
+    drop(pressure.admit(&mut patience, &stopping).await.unwrap());
+    assert_eq!(began.elapsed(), Duration::from_millis(600), "without patience nobody waits");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_looks_after_a_second_and_its_answer_frees_everybody_at_once() {
+    let (pressure, metrics) = pressure(settings(1000));
+    let stopping = CancellationToken::new();
+    take_down(&pressure, &stopping).await;
+    let (mut one, mut two) = (Patience(Duration::from_secs(600)), Patience(Duration::from_secs(600)));
+    let began = Instant::now();
+    let looking = pressure.admit(&mut one, &stopping).await.unwrap();
+    assert_eq!(began.elapsed(), Duration::from_secs(1));
+    assert!(metrics.text().contains("millrace_dispatcher_breaker_state{role=\"subscriber\"} 2"));
+    let waiting = pressure.admit(&mut two, &stopping);
+    tokio::pin!(waiting);
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    looking.report(report(true));
+    drop(waiting.await.unwrap());
+    assert_eq!(began.elapsed(), Duration::from_secs(1));
+    assert!(metrics.text().contains("millrace_dispatcher_breaker_state{role=\"subscriber\"} 0"));
+    assert!(metrics.text().contains("reason=\"breaker\",role=\"subscriber\"} 0"), "{}", metrics.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_is_cut_off_leaves_it_to_the_next_and_stopping_ends_the_wait() {
+    let (pressure, _metrics) = pressure(settings(1000));
+    let stopping = CancellationToken::new();
+    take_down(&pressure, &stopping).await;
+    let (mut one, mut two) = (Patience(Duration::from_secs(600)), Patience(Duration::from_secs(600)));
+    let looking = pressure.admit(&mut one, &stopping).await.unwrap();
+    let began = Instant::now();
+    {
+        let waiting = pressure.admit(&mut two, &stopping);
+        tokio::pin!(waiting);
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        drop(looking);
+        waiting.await.unwrap().report(report(false));
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    let waiting = pressure.admit(&mut two, &stopping);
+    tokio::pin!(waiting);
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    stopping.cancel();
+    assert_eq!(waiting.await.map(drop), Err(Stopping));
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_start_no_oftener_than_the_rate_allows() {
+    let (pressure, _metrics) = pressure(PressureSettings { rate: Some(Rate { per_second: 10 }), ..settings(1000) });
+    let stopping = CancellationToken::new();
+    let began = Instant::now();
+    for _ in 0..30 {
+        drop(pressure.admit(&mut Patience(Duration::ZERO), &stopping).await.unwrap());
+    }
+    let took = began.elapsed();
+    assert!((Duration::from_secs(2)..Duration::from_millis(2_100)).contains(&took), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_adaptation_the_bound_is_the_limit_whatever_happens() {
+    let (pressure, metrics) = pressure(PressureSettings { adaptive: false, ..settings(300) });
+    let stopping = CancellationToken::new();
+    for _ in 0..1_000 {
+        pressure.admit(&mut Patience(Duration::ZERO), &stopping).await.unwrap().report(report(false));
+    }
+    assert!(metrics.text().contains("millrace_dispatcher_concurrency_limit{role=\"subscriber\"} 300\n"));
+}
