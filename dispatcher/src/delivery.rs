@@ -205,3 +205,6 @@ impl Attempt<'_> {
 fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
+
+#[cfg(test)]
+mod tests;

@@ -153,13 +153,20 @@ impl Pressure {
         if let Some(permit) = self.permits.try_take() {
             return Ok(permit);
         }
-        self.level.update(|level| (Level { crowded: true, ..level }, ()));
+        self.crowded();
         let _waiting = self.metrics.waiting(Reason::Limit);
-        tokio::select! {
+        let permit = tokio::select! {
             biased;
-            () = stopping.cancelled() => Err(Stopping),
-            permit = self.permits.take() => permit.ok_or(Stopping),
-        }
+            () = stopping.cancelled() => return Err(Stopping),
+            permit = self.permits.take() => permit.ok_or(Stopping)?,
+        };
+        // The level may have changed meanwhile, and the new one must know too that somebody waited.
+        self.crowded();
+        Ok(permit)
+    }
+
+    fn crowded(&self) {
+        self.level.update(|level| (Level { crowded: true, ..level }, ()));
     }
 
     /// Waits for the breaker to close or for the next look, as long as patience lasts.

@@ -4,40 +4,32 @@
 //! Source: dispatcher spec 3.3; design section 5 (hyper-util's pooled client) and row 8 (one deadline for the
 //! whole attempt).
 
+mod answer;
 pub(crate) mod client;
+mod connect;
+mod encoding;
+mod guard;
 mod verify;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use bytes::Bytes;
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderMap, Method, Request, Uri, Version};
+use http_body_util::Full;
 use millrace_config::properties::http_client::HttpClientSettings;
-use millrace_runtime::startup::with_causes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::outcome::{Answer, Failure};
+pub(crate) use answer::AnswerBody;
+use answer::Answers;
 use client::Client;
 pub(crate) use client::{ClientError, TrustedRoots};
 
 /// How much of a failed answer's body is kept: what a dead letter carries of it.
 /// Source: dispatcher spec 4.5.
 pub(crate) const ERROR_BODY_BYTES: usize = 1024;
-
-/// An answer's body may have this many bytes; a longer one fails the delivery. A reply is an event, and events
-/// beyond Kafka's default record size could not be stored anyway.
-const ANSWER_LIMIT_BYTES: usize = 1024 * 1024;
-
-/// What the body of a successful answer is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AnswerBody {
-    /// It may be an event: it is read whole.
-    Wanted,
-    /// Nobody looks at it, however long it is.
-    Ignored,
-}
 
 /// One request, ready to go.
 #[derive(Debug)]
@@ -53,8 +45,12 @@ pub(crate) struct Outgoing {
 #[derive(Debug)]
 pub(crate) struct Sender {
     client: Client,
-    /// One permit a connection; waiting for one is not part of an attempt's time.
+    answers: Answers,
+    /// One permit a request; waiting for one is not part of an attempt's time.
     connections: Semaphore,
+    /// What HTTP/2 adds to them.
+    streams_more: usize,
+    widened: AtomicBool,
     waiting: AtomicUsize,
     waiting_max: usize,
 }
@@ -68,7 +64,10 @@ impl Sender {
     pub(crate) fn new(target: &Uri, settings: &HttpClientSettings, roots: &TrustedRoots) -> Result<Self, ClientError> {
         Ok(Self {
             client: Client::new(target, settings, roots)?,
+            answers: Answers::new(settings),
             connections: Semaphore::new(at_a_time(settings)),
+            streams_more: streams(settings).saturating_sub(at_a_time(settings)),
+            widened: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             waiting_max: settings.max_wait_queue_size.unwrap_or(usize::MAX),
         })
@@ -84,7 +83,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Failure::Transport`] when as many wait as may.
+    /// [`Failure::Crowded`] when as many wait as may.
     pub(crate) async fn connection(&self) -> Result<Connection<'_>, Failure> {
         let Some(_waiting) = Waiting::begin(&self.waiting, self.waiting_max) else {
             return Err(Failure::Crowded { waiting: self.waiting_max });
@@ -99,28 +98,36 @@ impl Sender {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = outgoing.target;
         *request.headers_mut() = outgoing.headers;
-        let wanted = outgoing.answer;
-        let response = self.client.request(request).await?;
-        let status = response.status();
-        if status >= StatusCode::MULTIPLE_CHOICES {
-            let (parts, body) = response.into_parts();
-            let body = read_beginning(body).await;
-            return Err(Failure::Status { status, headers: Box::new(parts.headers), body });
+        if self.answers.decompress {
+            request.headers_mut().insert(ACCEPT_ENCODING, encoding::ACCEPTED);
         }
-        match wanted {
-            AnswerBody::Wanted => read_answer(response).await,
-            AnswerBody::Ignored => {
-                let (parts, body) = response.into_parts();
-                read_beginning(body).await;
-                Ok(Answer { status, headers: parts.headers, body: Bytes::new() })
-            }
+        let response = self.client.request(request).await?;
+        if response.version() == Version::HTTP_2 {
+            self.widen();
+        }
+        self.answers.read(response, outgoing.answer).await
+    }
+
+    /// The target speaks HTTP/2 after all: requests share connections, so more of them may be under way.
+    fn widen(&self) {
+        if self.streams_more > 0 && !self.widened.swap(true, Ordering::Relaxed) {
+            self.connections.add_permits(self.streams_more);
         }
     }
 }
 
-/// How many requests may be under way to one target at a time.
+/// How many requests may be under way to one target at a time, as far as is known before it has answered: one a
+/// connection, but several where HTTP/2 is certain.
 pub(crate) fn at_a_time(settings: &HttpClientSettings) -> usize {
-    settings.max_pool_size.clamp(1, Semaphore::MAX_PERMITS)
+    let certain = settings.http2 && !settings.use_alpn;
+    let number = if certain { streams(settings) } else { settings.max_pool_size };
+    number.clamp(1, Semaphore::MAX_PERMITS)
+}
+
+/// How many may be once the target is known to speak HTTP/2. Without a limit of streams only the slots of the egress count.
+fn streams(settings: &HttpClientSettings) -> usize {
+    let limit = settings.http2_multiplexing_limit.and_then(|limit| usize::try_from(limit).ok());
+    limit.map_or(Semaphore::MAX_PERMITS, |limit| limit.saturating_mul(settings.http2_max_pool_size))
 }
 
 /// A place among a sender's connections, for one request.
@@ -159,49 +166,6 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-async fn read_answer(response: Response<Incoming>) -> Result<Answer, Failure> {
-    let (parts, mut body) = response.into_parts();
-    let mut read = BytesMut::new();
-    let mut single = None;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Failure::Transport(with_causes(&error)))?;
-        let Ok(data) = frame.into_data() else { continue };
-        let length = single.as_ref().map_or(read.len(), Bytes::len);
-        if length + data.len() > ANSWER_LIMIT_BYTES {
-            return Err(Failure::AnswerTooLarge { limit_bytes: ANSWER_LIMIT_BYTES });
-        }
-        // Nearly every answer comes in one frame or none: keep that frame as it is.
-        if let Some(first) = single.take() {
-            let first: Bytes = first;
-            read.extend_from_slice(&first);
-            read.extend_from_slice(&data);
-        } else if read.is_empty() {
-            single = Some(data);
-        } else {
-            read.extend_from_slice(&data);
-        }
-    }
-    let body = single.unwrap_or_else(|| read.freeze());
-    Ok(Answer { status: parts.status, headers: parts.headers, body })
-}
-
-/// The first bytes of an answer. A short body is read to its end, so that the connection can be used again; a longer one
-/// costs its connection.
-async fn read_beginning(mut body: Incoming) -> Bytes {
-    let mut read = BytesMut::new();
-    let mut seen = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        let Ok(data) = frame.into_data() else { continue };
-        seen += data.len();
-        let room = ERROR_BODY_BYTES - read.len();
-        read.extend_from_slice(data.get(..room).unwrap_or(&data));
-        if seen > ANSWER_LIMIT_BYTES {
-            break;
-        }
-    }
-    read.freeze()
 }
 
 #[cfg(test)]

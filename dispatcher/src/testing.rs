@@ -1,8 +1,10 @@
 //! A scripted subscriber and records, for this crate's unit tests only.
 
+pub(crate) mod wire;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -32,6 +34,7 @@ pub(crate) struct Arrival {
     pub(crate) id: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    pub(crate) at: Instant,
 }
 
 /// One scripted answer.
@@ -118,7 +121,7 @@ async fn receive(State(state): State<Arc<Scripts>>, uri: Uri, headers: HeaderMap
         let scripts = answers.entry(path.clone()).or_insert_with(|| vec![Script::status(202)]);
         if scripts.len() > 1 { scripts.remove(0) } else { scripts[0].clone() }
     };
-    state.arrivals.lock().unwrap().push(Arrival { path, id, headers, body });
+    state.arrivals.lock().unwrap().push(Arrival { path, id, headers, body, at: Instant::now() });
     state.changed.notify_waiters();
     if let Some(gate) = script.gate {
         gate.acquire().await.unwrap().forget();
@@ -152,7 +155,11 @@ pub(crate) fn metrics_env() -> MetricsEnv {
 /// What partitions of an egress to `subscriber` share. `egress` is JSON inside an egress that otherwise has uid, group,
 /// reference and destination; `URL` in it is the subscriber's.
 pub(crate) fn shared(subscriber: &Subscriber, egress: &str, properties: &str) -> Shared {
-    let url = &subscriber.url;
+    shared_to(&subscriber.url, egress, properties)
+}
+
+/// As [`shared`], for whatever listens at `url`.
+pub(crate) fn shared_to(url: &str, egress: &str, properties: &str) -> Shared {
     let egress = egress.replace("URL", url);
     let contract = format!(
         r#"{{"generation":"1","resources":[{{"uid":"r","topics":["orders"],"bootstrapServers":"127.0.0.1:1",

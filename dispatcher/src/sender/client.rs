@@ -5,7 +5,6 @@
 //! Source: dispatcher spec 3.3, 3.4, 9.4; design row 17 (system roots).
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::Scheme;
@@ -14,7 +13,6 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use millrace_config::properties::http_client::HttpClientSettings;
 use millrace_runtime::startup::with_causes;
@@ -23,14 +21,12 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
+use super::connect::{Tcp, Within};
 use super::verify::Lenient;
 use crate::outcome::Failure;
 
 /// Bytes of a header line that is as short as headers in use are; shorter ones have a place as long as others are longer.
 const SHORTEST_HEADER: usize = 16;
-
-/// When TCP keep-alive is on and nothing says when it begins: Linux' default.
-const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(7200);
 
 /// The certificates of authorities that a role trusts, besides the system's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,8 +49,8 @@ pub(crate) enum ClientError {
 /// A pooled client for one scheme.
 #[derive(Clone, Debug)]
 pub(crate) enum Client {
-    Plain(legacy::Client<HttpConnector, Full<Bytes>>),
-    Tls(legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+    Plain(legacy::Client<Tcp, Full<Bytes>>),
+    Tls(legacy::Client<Within<HttpsConnector<Tcp>>, Full<Bytes>>),
 }
 
 impl Client {
@@ -64,11 +60,10 @@ impl Client {
     ///
     /// When TLS is needed and cannot be set up.
     pub(crate) fn new(target: &Uri, settings: &HttpClientSettings, roots: &TrustedRoots) -> Result<Self, ClientError> {
-        let mut connector = connector(settings);
+        let connector = Tcp::new(settings);
         if target.scheme() != Some(&Scheme::HTTPS) {
             return Ok(Self::Plain(pool(settings).build(connector)));
         }
-        connector.enforce_http(false);
         let config = tls_config(settings, roots)?;
         let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
         let connector = if settings.http2 || settings.use_alpn {
@@ -76,7 +71,7 @@ impl Client {
         } else {
             builder.enable_http1().wrap_connector(connector)
         };
-        Ok(Self::Tls(pool(settings).build(connector)))
+        Ok(Self::Tls(pool(settings).build(Within::new(connector, settings))))
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -99,28 +94,16 @@ impl Client {
     }
 }
 
-fn connector(settings: &HttpClientSettings) -> HttpConnector {
-    let socket = &settings.socket;
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(socket.no_delay);
-    connector.set_connect_timeout(settings.connect_timeout);
-    connector.set_keepalive(socket.keep_alive.then_some(socket.keep_alive_idle.unwrap_or(KEEP_ALIVE_IDLE)));
-    connector.set_keepalive_interval(socket.keep_alive_interval);
-    connector.set_keepalive_retries(socket.keep_alive_count);
-    connector.set_reuse_address(socket.reuse_address);
-    connector.set_send_buffer_size(socket.send_buffer);
-    connector.set_recv_buffer_size(socket.receive_buffer);
-    connector
-}
-
 fn pool(settings: &HttpClientSettings) -> legacy::Builder {
     let mut builder = legacy::Client::builder(TokioExecutor::new());
     builder
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())
-        .pool_idle_timeout(settings.keep_alive_timeout)
+        .pool_idle_timeout(if settings.http2 { settings.http2_keep_alive_timeout } else { settings.keep_alive_timeout })
         .pool_max_idle_per_host(if settings.keep_alive { settings.max_pool_size } else { 0 })
         .http2_only(settings.http2 && !settings.use_alpn)
+        .http2_initial_connection_window_size(settings.http2_connection_window)
+        .http2_max_header_list_size(u32::try_from(settings.max_header_size).unwrap_or(u32::MAX))
         // The peer bounds their bytes only; hyper's own limit of 100 would fail answers that it takes.
         .http1_max_headers(settings.max_header_size / SHORTEST_HEADER)
         // The smallest that hyper allows; the header limit of the properties lies above it.

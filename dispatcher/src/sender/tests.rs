@@ -1,7 +1,11 @@
 //! Which servers are trusted over TLS, and what one attempt may cost.
 
+mod http2;
+mod wire;
+
 use std::sync::Arc;
 
+use http::StatusCode;
 use millrace_config::properties::{grammar, http_client};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, crypto};
