@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::partition::Shared;
 use crate::testing::wire::{Step, WireSubscriber};
-use crate::testing::{Script, Subscriber, record, shared, shared_to};
+use crate::testing::{Script, Subscriber, keyed_record, shared, shared_to};
 
 const LINEAR: &str = r#","egressConfig":{"retry":2,"backoffPolicy":"Linear","backoffDelay":"5","timeout":"20000"}"#;
 const EXACT: &str = "millrace.retry.jitter=0\nmaxPoolSize=100";
@@ -18,7 +18,7 @@ async fn deliver_one(shared: &Shared, offset: i64) -> Result<Answer, Undelivered
 
 async fn deliver_until(shared: &Shared, offset: i64, stopping: &CancellationToken) -> Result<Answer, Undelivered> {
     let pipeline = shared.pipeline.load();
-    let record = record(offset);
+    let record = keyed_record(offset, None);
     let event = kafka_binding::read(record.headers(), record.value()).unwrap();
     let origin = Origin { partition: 0, offset, trace: request::Trace::default() };
     let mut slot = shared.slots.clone().take(record.size_bytes(), stopping.clone()).await.unwrap();

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::*;
+use crate::testing::Random;
 
 const BOUNDS: Bounds = Bounds { max: 1000, wire: 1000 };
 const STEADY: Latencies = Latencies { micros: 100_000, before_micros: 100_000 };
@@ -141,23 +142,6 @@ fn every_level_fits_into_its_word() {
         },
     ] {
         assert_eq!(Level::unpack(level.pack()), level);
-    }
-}
-
-/// Numbers that look random and repeat for a seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
     }
 }
 
