@@ -202,3 +202,43 @@ async fn a_restart_sends_only_what_was_unfinished() {
     let ids: Vec<_> = subscriber.arrivals("/subscriber").into_iter().map(|arrival| arrival.id).collect();
     assert_eq!(ids[5..], ["event-0"], "{ids:?}");
 }
+
+#[tokio::test]
+async fn the_lag_that_the_client_tells_reaches_the_debug_page() {
+    let (broker, subscriber) = (Broker::start(1), Subscriber::start().await);
+    let gate = Arc::new(Semaphore::new(1));
+    subscriber.answer("/subscriber", &[Script { gate: Some(Arc::clone(&gate)), ..Script::status(200) }]);
+    let settings = kafka::consumer(&grammar::parse(PROPERTIES.as_bytes()).unwrap()).unwrap();
+    let servers = broker.cluster.bootstrap_servers();
+    let mut client = settings.client_for(&servers, &Credentials::plaintext(), GROUP, WAIT);
+    client.insert("statistics.interval.ms".to_owned(), "50".to_owned());
+    let shared = shared(&subscriber, r#","deliveryOrder":"UNORDERED""#, PROPERTIES);
+    let live = Arc::clone(&shared.pipeline.load().live);
+    let spec = ConsumerSpec {
+        egress: "e".to_owned(),
+        topics: vec![TOPIC.to_owned()],
+        client,
+        commit_interval: Duration::from_millis(100),
+        revoke_wait: Duration::from_secs(3),
+        group: GROUP.to_owned(),
+        batch: 50,
+        shared,
+    };
+    let consumer = ConsumerHandle::start(spec).await.unwrap();
+    let wait_for_lag = async |records: i64| {
+        let deadline = Instant::now() + WAIT;
+        while live.lag().first().map(|lag| lag.records) != Some(records) {
+            assert!(Instant::now() < deadline, "lag is {:?}, not {records}", live.lag());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    broker.produce(0, "event-1").await;
+    broker.wait_for_commit(0, 1).await;
+    for number in 2..=4 {
+        broker.produce(0, &format!("event-{number}")).await;
+    }
+    wait_for_lag(3).await;
+    gate.add_permits(3);
+    wait_for_lag(0).await;
+    consumer.stop(Instant::now() + WAIT).await;
+}

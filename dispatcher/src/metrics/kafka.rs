@@ -179,8 +179,12 @@ struct Topic {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Partition {
-    /// -1 while the client does not know it.
+    /// From the committed offset to the end; -1 while nothing is committed or the client does not know it.
     consumer_lag: i64,
+    /// The end; negative while the client does not know it.
+    hi_offset: i64,
+    /// The next offset to read; negative while nothing was read.
+    app_offset: i64,
     rxmsgs: i64,
     rxbytes: i64,
 }
@@ -203,7 +207,7 @@ impl Statistics {
 
     /// The lag of each partition that the client knows.
     pub(crate) fn lags(&self) -> Vec<Lag> {
-        let known = self.partitions().filter(|(_topic, _number, partition)| partition.consumer_lag >= 0);
+        let known = self.partitions().filter(|(_topic, _number, partition)| partition.known_lag().is_some());
         let lag = |(topic, number, partition): (&str, &str, &Partition)| Lag {
             topic: topic.to_owned(),
             partition: number.parse().unwrap_or(-1),
@@ -230,7 +234,15 @@ impl Topic {
 impl Partition {
     /// 0 for a partition that another process has: the sum over all processes is the group's lag.
     fn lag(&self) -> i64 {
-        self.consumer_lag.max(0)
+        self.known_lag().unwrap_or(0)
+    }
+
+    /// Before the first commit of a group only what is not read yet is known to be behind.
+    fn known_lag(&self) -> Option<i64> {
+        if self.consumer_lag >= 0 {
+            return Some(self.consumer_lag);
+        }
+        (self.app_offset >= 0 && self.hi_offset >= self.app_offset).then_some(self.hi_offset - self.app_offset)
     }
 }
 

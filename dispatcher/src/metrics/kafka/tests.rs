@@ -8,7 +8,8 @@ const STATISTICS: &[u8] =
     "brokers":{"127.0.0.1:9092/1":{"name":"x","state":"UP","rtt":{"min":1}},"GroupCoordinator":{"state":"INIT"}},
     "topics":{"orders":{"topic":"orders","partitions":{
         "0":{"partition":0,"consumer_lag":5,"rxmsgs":10,"rxbytes":1000},
-        "1":{"partition":1,"consumer_lag":-1,"rxmsgs":2,"rxbytes":200},
+        "1":{"partition":1,"consumer_lag":-1,"hi_offset":9,"app_offset":-1001,"rxmsgs":2,"rxbytes":200},
+        "2":{"partition":2,"consumer_lag":-1,"hi_offset":9,"app_offset":7,"rxmsgs":0,"rxbytes":0},
         "-1":{"partition":-1,"consumer_lag":99,"rxmsgs":99,"rxbytes":99}}}},
     "cgrp":{"state":"up","rebalance_cnt":3,"assignment_size":2}}"#;
 
@@ -30,7 +31,7 @@ fn shown(clients: bool) -> String {
 #[test]
 fn lag_is_the_sum_over_the_partitions_that_this_process_has() {
     let text = shown(false);
-    assert!(text.contains("millrace_dispatcher_lag_records{kn_trigger_name=\"t\",topic=\"orders\"} 5\n"), "{text}");
+    assert!(text.contains("millrace_dispatcher_lag_records{kn_trigger_name=\"t\",topic=\"orders\"} 7\n"), "{text}");
     assert!(!text.contains("kafka_consumer"), "{text}");
 }
 
@@ -60,5 +61,6 @@ fn the_client_s_numbers_have_the_peer_s_names() {
 #[test]
 fn the_debug_page_lists_only_what_the_client_knows() {
     let lags = Statistics::parse(STATISTICS).unwrap().lags();
-    assert_eq!(lags, [Lag { topic: "orders".into(), partition: 0, records: 5 }]);
+    let lag = |partition, records| Lag { topic: "orders".into(), partition, records };
+    assert_eq!(lags, [lag(0, 5), lag(2, 2)]);
 }
