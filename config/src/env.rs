@@ -9,6 +9,7 @@
 mod control;
 mod dispatcher;
 mod ingress;
+mod otel;
 mod reading;
 mod shared;
 
@@ -17,6 +18,7 @@ use std::fmt;
 pub use control::{ControlEnv, PlaneEnv};
 pub use dispatcher::DispatcherEnv;
 pub use ingress::IngressEnv;
+pub use otel::{OtelEnv, OtelHeaders};
 pub use shared::{AdminEnv, LogEnv, LogFormat, MetricsEnv, ServiceEnv};
 
 /// Where variables come from.

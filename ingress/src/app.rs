@@ -15,6 +15,7 @@ use millrace_runtime::health::Readiness;
 use millrace_runtime::metrics::Metrics;
 use millrace_runtime::secrets::Secrets;
 use millrace_runtime::startup::{self, Problems, Usage, with_causes};
+use millrace_runtime::telemetry::Telemetry;
 use millrace_runtime::tls::CertificateFiles;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -87,6 +88,7 @@ pub struct Running {
     connections: TaskTracker,
     admin_stop: CancellationToken,
     drain: Drain,
+    telemetry: Telemetry,
     // Ends the watching when dropped.
     _certificate_watch: Watch,
     // Ends the watching of the features when dropped.
@@ -127,7 +129,9 @@ pub async fn start(settings: Settings) -> Result<Running, Problems> {
     let probes =
         ProbePaths { liveness: settings.env.liveness_path.clone(), readiness: settings.env.readiness_path.clone() };
     let (tokens, oidc) = authenticate(&settings, &drain).await?;
-    let ingress = Ingress::new(outputs.routes.clone(), probes, readiness.clone(), ingress_metrics, tokens);
+    let telemetry = Telemetry::start(&settings.observability, &settings.env.service, &settings.env.otel, &metrics)?;
+    let (routes, tracer) = (outputs.routes.clone(), telemetry.tracer());
+    let ingress = Ingress::new(routes, probes, readiness.clone(), ingress_metrics, tokens, tracer);
     let server = Server::new(Arc::new(ingress), outputs.http.clone(), drain.clone());
     let connections = server.connections();
     let tls_address = tls.address.subscribe();
@@ -148,6 +152,7 @@ pub async fn start(settings: Settings) -> Result<Running, Problems> {
         connections,
         admin_stop,
         drain,
+        telemetry,
         _certificate_watch: certificate_watch,
         _oidc: oidc,
     })
@@ -264,6 +269,7 @@ impl Running {
         let stopped = tokio::time::timeout(self.drain.remaining(), stopping).await.is_ok();
         self.admin_stop.cancel();
         let finished = self.drain.finish().await && answered && stopped;
+        self.telemetry.finish(self.drain.remaining()).await;
         if finished {
             info!("Receiver stopped");
         } else {

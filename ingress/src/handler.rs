@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, Request, StatusCode, Version};
 use http_body::Body;
 use millrace_event::{Event, http_binding};
 use millrace_runtime::health::Readiness;
+use millrace_runtime::telemetry::Tracer;
 use tracing::{Level, debug};
 
 mod batch;
@@ -23,6 +24,7 @@ pub(crate) mod trace;
 use body::Received;
 pub(crate) use limits::RequestLimits;
 use throttle::Throttle;
+use trace::RequestTrace;
 
 use crate::auth::{Permit, Tokens};
 use crate::error::{Answer, Rejection, empty};
@@ -39,6 +41,8 @@ pub(crate) struct Ingress {
     pub(crate) readiness: Readiness,
     pub(crate) metrics: IngressMetrics,
     pub(crate) tokens: Tokens,
+    /// Absent while traces are not exported.
+    pub(crate) tracer: Option<Tracer>,
     failures: Throttle,
 }
 
@@ -48,6 +52,13 @@ pub(crate) struct Outcome {
     pub(crate) unread: bool,
 }
 
+/// A request as far as it is known before its body.
+struct Asked<'a, 'h> {
+    head: &'h Parts,
+    trace: &'a mut RequestTrace<'h>,
+    started: Instant,
+}
+
 impl Ingress {
     pub(crate) fn new(
         routes: Routes,
@@ -55,8 +66,9 @@ impl Ingress {
         readiness: Readiness,
         metrics: IngressMetrics,
         tokens: Tokens,
+        tracer: Option<Tracer>,
     ) -> Self {
-        Self { routes, probes, readiness, metrics, tokens, failures: Throttle::default() }
+        Self { routes, probes, readiness, metrics, tokens, tracer, failures: Throttle::default() }
     }
 }
 
@@ -72,20 +84,28 @@ where
 {
     let _in_flight = ingress.metrics.asked();
     let (head, mut body) = request.into_parts();
+    let mut trace = RequestTrace::begin(ingress.tracer.as_ref(), &head);
     let decided = match fault {
         Some(fault) => Err(fault),
-        None => decide(ingress, limits, &head, &mut body).await,
+        None => decide(ingress, limits, &head, &mut body, &mut trace).await,
     };
     let outcome = match decided {
         Ok(answer) => Outcome { answer, unread: false },
         Err(rejection) => refuse(&rejection, &head, &mut body).await,
     };
     ingress.metrics.answered(outcome.answer.status());
+    trace.answered(outcome.answer.status());
     outcome
 }
 
 /// Every decision about a request, in order.
-async fn decide<B>(ingress: &Ingress, limits: RequestLimits, head: &Parts, body: &mut B) -> Result<Answer, Rejection>
+async fn decide<'h, B>(
+    ingress: &Ingress,
+    limits: RequestLimits,
+    head: &'h Parts,
+    body: &mut B,
+    trace: &mut RequestTrace<'h>,
+) -> Result<Answer, Rejection>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -109,9 +129,10 @@ where
     };
     let received = body::receive(&target, &head.headers, body, limits).await;
     let batch = http_binding::is_batch(&head.headers).then_some(limits.batch);
+    let asked = Asked { head, trace, started };
     let stored = match (batch, received) {
-        (Some(limit), Ok(received)) => batch::accept(ingress, &target, head, (received, permit), limit, started).await,
-        (_, received) => accept(ingress, &target, head, (received, permit), started).await,
+        (Some(limit), Ok(received)) => batch::accept(ingress, &target, asked, (received, permit), limit).await,
+        (_, received) => accept(ingress, &target, asked, (received, permit)).await,
     };
     stored.map(|()| empty(StatusCode::ACCEPTED))
 }
@@ -121,9 +142,8 @@ where
 async fn accept(
     ingress: &Ingress,
     target: &Target,
-    head: &Parts,
+    Asked { head, trace, started }: Asked<'_, '_>,
     (received, permit): (Result<Received, Rejection>, Option<Permit<'_>>),
-    started: Instant,
 ) -> Result<(), Rejection> {
     let unknown = |rejection: Rejection| {
         target.measure(UNKNOWN_TYPE, rejection.status(), started.elapsed());
@@ -134,8 +154,9 @@ async fn accept(
     if let Some(permit) = permit {
         permit.check(&event)?;
     }
-    let trace = trace::read(&head.headers);
-    let stored = target.store(&event, &trace, admission).await;
+    trace.event(&event);
+    let mut sending = trace.send(&target.topic);
+    let stored = target.store(&event, sending.headers(), admission).await;
     match stored {
         Ok(delivered) => {
             target.measure(&event.ty, StatusCode::ACCEPTED, started.elapsed());
@@ -143,6 +164,7 @@ async fn accept(
             Ok(())
         }
         Err(error) => {
+            sending.fail(&error);
             ingress.failures.warn(target, &error);
             let rejection = Rejection::Produce { error, retry_after: target.retry_after };
             target.measure(&event.ty, rejection.status(), started.elapsed());

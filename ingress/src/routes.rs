@@ -16,7 +16,7 @@ use millrace_event::Event;
 
 use crate::auth::Guard;
 use crate::error::Rejection;
-use crate::handler::trace::TraceHeaders;
+use crate::handler::trace::TraceHeader;
 use crate::metrics::TargetSeries;
 use crate::producer::admission::{Admission, Share};
 use crate::producer::{Begun, Delivered, Outgoing, ProduceError, Producer};
@@ -53,7 +53,7 @@ impl Target {
     pub(crate) async fn store(
         &self,
         event: &Event<'_>,
-        trace: &TraceHeaders<'_>,
+        trace: &[TraceHeader<'_>],
         admission: Admission,
     ) -> Result<Delivered, ProduceError> {
         self.finish(self.begin(event, trace, admission)?).await
@@ -63,7 +63,7 @@ impl Target {
     pub(crate) fn begin(
         &self,
         event: &Event<'_>,
-        trace: &TraceHeaders<'_>,
+        trace: &[TraceHeader<'_>],
         admission: Admission,
     ) -> Result<Begun, ProduceError> {
         let outgoing = Outgoing { topic: &self.topic, content_mode: self.content_mode, event, trace };

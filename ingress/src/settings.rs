@@ -21,6 +21,8 @@ pub struct Settings {
     pub(crate) http_server: (Properties, HttpServerSettings),
     /// Where the admin server listens, and the path of its metrics. None, one or two.
     pub(crate) admin: Vec<(String, String)>,
+    /// Where metrics and traces go.
+    pub(crate) observability: Observability,
     /// Keys without the effect their writer may expect, with the file or directory they are in.
     pub(crate) warnings: Vec<(PathBuf, Warning)>,
     /// Where Secrets are. The process's own cluster, unless a test has another.
@@ -55,7 +57,7 @@ impl Settings {
             .flat_map(|(path, warnings)| warnings.iter().map(|warning| (path.clone(), warning.clone())))
             .collect();
         let admin = admin::listeners(&env.admin, &env.metrics, &observability.metrics);
-        Ok(Self { env, producer, http_server, admin, warnings, cluster: Cluster::new() })
+        Ok(Self { env, producer, http_server, admin, observability, warnings, cluster: Cluster::new() })
     }
 }
 

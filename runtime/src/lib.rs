@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod properties;
 pub mod secrets;
 pub mod startup;
+pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod throttle;

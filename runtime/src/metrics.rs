@@ -136,6 +136,11 @@ impl Metrics {
         with_decimal_bounds(&text)
     }
 
+    /// Everything registered, as values.
+    pub(crate) fn families(&self) -> Vec<prometheus::proto::MetricFamily> {
+        self.registry.gather()
+    }
+
     fn made<C: Collector + Clone + 'static>(
         &self,
         name: &str,

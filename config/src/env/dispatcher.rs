@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::reading::Reading;
-use super::{AdminEnv, Env, EnvError, EnvErrors, LogEnv, MetricsEnv, Required, ServiceEnv, required, shared};
+use super::{
+    AdminEnv, Env, EnvError, EnvErrors, LogEnv, MetricsEnv, OtelEnv, Required, ServiceEnv, otel, required, shared,
+};
 
 /// The environment of a dispatcher process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct DispatcherEnv {
     pub service: ServiceEnv,
     /// Metrics.
     pub metrics: MetricsEnv,
+    /// Exports.
+    pub otel: OtelEnv,
     /// Logs.
     pub log: LogEnv,
     /// Administration.
@@ -92,6 +96,7 @@ impl DispatcherEnv {
             wait_startup: shared::wait_startup(&mut reading),
             service: shared::service(&reading),
             metrics: shared::metrics(&reading),
+            otel: otel::otel(&mut reading),
             log: shared::log(&mut reading),
             admin: shared::admin(&mut reading),
         };

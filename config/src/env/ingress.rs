@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::reading::Reading;
-use super::{AdminEnv, Env, EnvError, EnvErrors, LogEnv, MetricsEnv, Required, ServiceEnv, required, shared};
+use super::{
+    AdminEnv, Env, EnvError, EnvErrors, LogEnv, MetricsEnv, OtelEnv, Required, ServiceEnv, otel, required, shared,
+};
 
 /// The environment of an ingress process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub struct IngressEnv {
     pub service: ServiceEnv,
     /// Metrics.
     pub metrics: MetricsEnv,
+    /// Exports.
+    pub otel: OtelEnv,
     /// Logs.
     pub log: LogEnv,
     /// Administration.
@@ -98,6 +102,7 @@ impl IngressEnv {
             wait_startup: shared::wait_startup(&mut reading),
             service: shared::service(&reading),
             metrics: shared::metrics(&reading),
+            otel: otel::otel(&mut reading),
             log: shared::log(&mut reading),
             admin: shared::admin(&mut reading),
         };

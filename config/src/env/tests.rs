@@ -199,6 +199,27 @@ fn our_own_variables_are_read() {
 }
 
 #[test]
+fn the_variables_of_opentelemetry_are_lists_and_their_secrets_stay_hidden() {
+    let list = "authorization=Bearer%20se%63ret, x-tenant = a=b ,";
+    let changes = [
+        ("OTEL_SERVICE_NAME", "shop"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=pod-1,service.version=2"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", list),
+    ];
+    let found = IngressEnv::read(&env(INGRESS, &changes)).unwrap().otel;
+    assert_eq!(found.service_name.as_deref(), Some("shop"));
+    assert_eq!(found.resource_attributes["k8s.pod.name"], "pod-1");
+    let headers: Vec<_> = found.headers.iter().collect();
+    assert_eq!(headers, [("authorization", "Bearer secret"), ("x-tenant", "a=b")]);
+    assert!(!format!("{found:?}").contains("secret"), "{found:?}");
+    for wrong in ["secret", "=secret", "a=%zz", "a=%f", "a=%ff"] {
+        let errors = DispatcherEnv::read(&env(DISPATCHER, &[("OTEL_EXPORTER_OTLP_HEADERS", wrong)])).unwrap_err();
+        let said = errors.to_string();
+        assert!(said.contains("OTEL_EXPORTER_OTLP_HEADERS") && !said.contains(wrong), "{said}");
+    }
+}
+
+#[test]
 fn addresses_have_a_host_and_a_port() {
     let address = |text: &str| AdminEnv::read(&env(&[("MILLRACE_ADMIN_ADDRESS", text)], &[])).map(|it| it.address);
     for (text, expected) in [

@@ -5,15 +5,12 @@
 //! if sending the batch again may help, which sends what was stored a second time, and the first refusal's status if not.
 //! Source: design row 21; CloudEvents HTTP binding 1.0.2, section 3.3.
 
-use std::time::Instant;
-
 use futures_util::future::join_all;
 use http::StatusCode;
-use http::request::Parts;
 use millrace_event::{Event, EventError, json};
 
 use super::body::Received;
-use super::{Ingress, say_produced, trace};
+use super::{Asked, Ingress, say_produced};
 use crate::auth::Permit;
 use crate::error::{EventResult, Rejection};
 use crate::metrics::UNKNOWN_TYPE;
@@ -24,10 +21,9 @@ use crate::routes::Target;
 pub(super) async fn accept(
     ingress: &Ingress,
     target: &Target,
-    head: &Parts,
+    Asked { head, trace, started }: Asked<'_, '_>,
     (received, permit): (Received, Option<Permit<'_>>),
     limit: usize,
-    started: Instant,
 ) -> Result<(), Rejection> {
     let unknown = |rejection: Rejection| {
         target.measure(UNKNOWN_TYPE, rejection.status(), started.elapsed());
@@ -43,11 +39,20 @@ pub(super) async fn accept(
         // The bytes of the whole body are admitted with the first one.
         admissions.push(target.admit(0).map_err(unknown)?);
     }
-    let trace = trace::read(&head.headers);
-    // In their order, so that events with one key stay in it.
-    let begun: Vec<_> =
-        events.iter().zip(admissions).map(|(event, admission)| target.begin(event, &trace, admission)).collect();
-    let stored = join_all(begun.into_iter().map(async |begun| target.finish(begun?).await)).await;
+    // In their order, so that events with one key stay in it. Each record has a span of its own under the request's.
+    let begun: Vec<_> = events
+        .iter()
+        .zip(admissions)
+        .map(|(event, admission)| {
+            let sending = trace.send(&target.topic);
+            (target.begin(event, sending.headers(), admission), sending)
+        })
+        .collect();
+    let finishing = begun.into_iter().map(async |(begun, mut sending)| {
+        let stored = async { target.finish(begun?).await }.await;
+        stored.inspect_err(|error| sending.fail(error))
+    });
+    let stored = join_all(finishing).await;
     let mut outcomes = Vec::with_capacity(events.len());
     for (event, stored) in events.iter().zip(stored) {
         let outcome = stored.map_err(|error| refusal(ingress, target, error));

@@ -1,24 +1,133 @@
-//! The W3C trace context of a request, as record headers.
+//! The W3C trace context of a request, as record headers, and the spans of a request whose trace is recorded.
 //!
 //! Carried on only when `traceparent` is valid, also when it says "not sampled". Not to be confused with the event's own
-//! extension of that name. Source: spec ingress 8.2, W3C Trace Context level 2, W3C Baggage.
+//! extension of that name. Spans exist only under a sampled `traceparent` and while traces are exported; without them
+//! nothing is allocated and the context is passed on as it came. Source: spec ingress 8.2, W3C Trace Context level 2, W3C
+//! Baggage.
 
 use std::borrow::Cow;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::uri::Scheme;
+use http::{StatusCode, Uri};
+use millrace_event::Event;
+use millrace_runtime::telemetry::{Kind, OpenSpan, TraceContext, Tracer};
 use smallvec::SmallVec;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
-/// Names and values in the order they are written; empty when there is no valid `traceparent`.
-pub(crate) type TraceHeaders<'a> = SmallVec<[(&'static str, Cow<'a, [u8]>); 3]>;
+/// Name and value of a record header.
+pub(crate) type TraceHeader<'a> = (&'static str, Cow<'a, [u8]>);
+
+/// Headers in the order they are written; none when there is no valid `traceparent`.
+type TraceHeaders<'a> = SmallVec<[TraceHeader<'a>; 3]>;
+
+/// The trace of one request, from its head to its answer.
+#[derive(Debug)]
+pub(crate) struct RequestTrace<'a> {
+    headers: TraceHeaders<'a>,
+    span: Option<OpenSpan>,
+}
+
+/// One record on its way to Kafka, as part of a request's trace. Ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Sending<'a> {
+    headers: Cow<'a, [TraceHeader<'a>]>,
+    span: Option<OpenSpan>,
+}
+
+impl<'a> RequestTrace<'a> {
+    /// Takes the context out of a request's head and begins its span.
+    pub(crate) fn begin(tracer: Option<&Tracer>, head: &'a Parts) -> Self {
+        let headers = read(&head.headers);
+        let parent = tracer.zip(headers.first()).and_then(|(tracer, (_, parent))| {
+            let span = tracer.begin(&TraceContext::parse(parent)?, head.method.as_str().to_owned(), Kind::Server)?;
+            Some(describe(span, head))
+        });
+        Self { headers, span: parent }
+    }
+
+    /// Says which event the request brought.
+    pub(crate) fn event(&mut self, event: &Event<'_>) {
+        let Some(span) = &mut self.span else { return };
+        span.set("messaging.message_id", event.id.as_ref());
+        span.set("messaging.message_source", event.source.as_ref());
+        span.set("messaging.message_type", event.ty.as_ref());
+    }
+
+    /// A record begins its way to a topic.
+    pub(crate) fn send(&self, topic: &str) -> Sending<'_> {
+        let headers = Cow::Borrowed(self.headers.as_slice());
+        let Some(mut span) = self.span.as_ref().and_then(|span| span.child("kafka_send", Kind::Producer)) else {
+            return Sending { headers, span: None };
+        };
+        // The peer does not fill in the address; both names are there all the same.
+        for (name, value) in [
+            ("peer.address", ""),
+            ("network.peer.address", ""),
+            ("peer.service", "kafka"),
+            ("message_bus.destination", topic),
+            ("messaging.destination.name", topic),
+        ] {
+            span.set(name, value);
+        }
+        let mut headers = headers.into_owned();
+        if let Some((_, parent)) = headers.first_mut() {
+            *parent = Cow::Owned(span.context().traceparent().into_bytes());
+        }
+        Sending { headers: Cow::Owned(headers), span: Some(span) }
+    }
+
+    /// The request is answered.
+    pub(crate) fn answered(mut self, status: StatusCode) {
+        let Some(span) = &mut self.span else { return };
+        span.set("http.status_code", status.as_str());
+        span.set("http.response.status_code", status.as_str());
+        if status.is_server_error() {
+            span.fail(status.canonical_reason().unwrap_or_default());
+        }
+    }
+}
+
+impl Sending<'_> {
+    /// What the record carries.
+    pub(crate) fn headers(&self) -> &[TraceHeader<'_>] {
+        &self.headers
+    }
+
+    /// Kafka has not taken the record.
+    pub(crate) fn fail(&mut self, error: &dyn std::error::Error) {
+        if let Some(span) = &mut self.span {
+            span.fail(error.to_string());
+        }
+    }
+}
+
+fn describe(mut span: OpenSpan, head: &Parts) -> OpenSpan {
+    let scheme = head.extensions.get::<Scheme>().map_or("http", Scheme::as_str);
+    let host = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let host = host.or_else(|| head.headers.get(HOST).map(HeaderValue::as_bytes)).unwrap_or_default();
+    let host = String::from_utf8_lossy(host);
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    span.set("http.url", format!("{scheme}://{host}{target}"));
+    span.set("http.method", head.method.as_str());
+    span.set("http.request.method", head.method.as_str());
+    span.set("http.scheme", scheme);
+    span.set("url.path", head.uri.path());
+    if let Some(query) = Uri::query(&head.uri) {
+        span.set("url.query", query);
+    }
+    span
+}
 
 /// Picks the trace context out of a request's headers.
-pub(crate) fn read(headers: &HeaderMap) -> TraceHeaders<'_> {
+fn read(headers: &HeaderMap) -> TraceHeaders<'_> {
     let mut found = TraceHeaders::new();
-    let Some(parent) = headers.get(TRACEPARENT).filter(|value| is_valid(value.as_bytes())) else { return found };
+    let parent = headers.get(TRACEPARENT).filter(|value| TraceContext::parse(value.as_bytes()).is_some());
+    let Some(parent) = parent else { return found };
     found.push(("traceparent", Cow::Borrowed(parent.as_bytes())));
     for (name, header) in [("tracestate", TRACESTATE), ("baggage", BAGGAGE)] {
         let value = joined(headers, &header);
@@ -40,21 +149,6 @@ fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Cow<'a, [u8]> {
         list.extend_from_slice(value);
     }
     joined
-}
-
-/// `version-traceid-parentid-flags` in lower-case hex; ids that are not all zero; a later version may say more.
-fn is_valid(value: &[u8]) -> bool {
-    let mut parts = value.splitn(5, |byte| *byte == b'-');
-    let mut hex = |digits: usize| parts.next().filter(|part| part.len() == digits && part.iter().all(is_lower_hex));
-    let (Some(version), Some(trace), Some(parent), Some(_flags)) = (hex(2), hex(32), hex(16), hex(2)) else {
-        return false;
-    };
-    let some = |id: &[u8]| id.iter().any(|byte| *byte != b'0');
-    version != b"ff" && some(trace) && some(parent) && (version != b"00" || parts.next().is_none())
-}
-
-fn is_lower_hex(byte: &u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
 #[cfg(test)]

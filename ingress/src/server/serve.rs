@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use http::header::TRANSFER_ENCODING;
+use http::uri::Scheme;
 use http::{HeaderValue, Request, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -51,6 +52,7 @@ impl Serving {
     /// Serves the connection until it ends.
     pub(super) async fn serve(self: Arc<Self>, stream: Stream) {
         let builder = builder(&self.settings, &self.connections);
+        let over_tls = stream.agreed_http2().is_some();
         let (builder, may_upgrade) = match stream.agreed_http2() {
             Some(true) => {
                 self.activity.turn_http2();
@@ -61,23 +63,27 @@ impl Serving {
             None => (builder.http1_only(), false),
         };
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&self.activity)));
-        self.drive(io, &builder, may_upgrade).await;
+        self.drive(io, &builder, (may_upgrade, over_tls)).await;
         let upgrade = self.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(upgrade) = upgrade
             && let Some(io) = upgrade.begin().await
         {
             let builder = super::builder(&self.settings, &self.connections).http2_only();
-            self.drive(io, &builder, false).await;
+            self.drive(io, &builder, (false, over_tls)).await;
         }
     }
 
-    async fn drive<I>(self: &Arc<Self>, io: I, builder: &auto::Builder<Tracked>, may_upgrade: bool)
+    async fn drive<I>(self: &Arc<Self>, io: I, builder: &auto::Builder<Tracked>, (may_upgrade, over_tls): (bool, bool))
     where
         I: Read + Write + Unpin + Send + 'static,
     {
         let serving = Arc::clone(self);
-        let service = service_fn(move |request: Request<Incoming>| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
             let serving = Arc::clone(&serving);
+            if over_tls && serving.ingress.tracer.is_some() {
+                // An HTTP/1 request does not say it, and only spans ask.
+                request.extensions_mut().insert(Scheme::HTTPS);
+            }
             async move { Ok::<_, Infallible>(serving.answer(request, may_upgrade).await) }
         });
         let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));

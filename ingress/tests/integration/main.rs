@@ -18,5 +18,6 @@ mod records;
 mod secrets;
 mod smuggling;
 mod statuses;
+mod telemetry;
 mod tls;
 mod upgrade;
