@@ -7,16 +7,19 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use self::operator::{Level, operator};
 use super::attribute::Attribute;
 use super::correlation::ReplySecrets;
 use super::error::{ParseError, Problem};
 use super::function::Function;
 use super::pattern::Pattern;
 use super::token::{self, Placed, Token};
-use super::tree::{Comparison, Math, Node};
+use super::tree::{Math, Node};
 use super::value::Value;
 use super::{MAX_DEPTH, MAX_EXPRESSION_BYTES};
 use crate::error::excerpt;
+
+mod operator;
 
 const EXPRESSION: &str = "an attribute, a value, a function or (";
 const OPERATOR: &str = "an operator or the end";
@@ -48,24 +51,6 @@ struct Parser<'t> {
 struct Tree {
     node: Node,
     height: usize,
-}
-
-/// How tight binary operators bind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
-    Comparison,
-    Sum,
-    Product,
-}
-
-impl Level {
-    fn tighter(self) -> Option<Self> {
-        match self {
-            Level::Comparison => Some(Level::Sum),
-            Level::Sum => Some(Level::Product),
-            Level::Product => None,
-        }
-    }
 }
 
 impl<'t> Parser<'t> {
@@ -275,43 +260,5 @@ impl<'t> Parser<'t> {
     /// At the next token.
     fn error(&self, problem: Problem) -> ParseError {
         token::error_at(self.text, self.tokens.first().map_or(0, |placed| placed.remaining), problem)
-    }
-}
-
-/// What an operator between two operands makes of them.
-#[derive(Debug, Clone, Copy)]
-enum Operator {
-    Math(Math),
-    Compare(Comparison),
-    Equal { negated: bool },
-}
-
-/// What a token does between two operands, and how tight it binds; `None` if it does not stand there. AND, OR and XOR
-/// are not here.
-fn operator(token: &Token) -> Option<(Level, Operator)> {
-    match token {
-        Token::Math(math) => {
-            let level = match math {
-                Math::Multiply | Math::Divide | Math::Remainder => Level::Product,
-                Math::Add | Math::Subtract => Level::Sum,
-            };
-            Some((level, Operator::Math(*math)))
-        }
-        Token::Compare(comparison) => Some((Level::Comparison, Operator::Compare(*comparison))),
-        Token::Equal { negated } => Some((Level::Comparison, Operator::Equal { negated: *negated })),
-        Token::Logic(_) | Token::Not | Token::Like | Token::Exists | Token::In => None,
-        Token::Boolean(_) | Token::Integer(_) | Token::Text(_) | Token::Name(_) | Token::FunctionName(_) => None,
-        Token::Open | Token::Close | Token::Comma => None,
-    }
-}
-
-impl Operator {
-    fn join(self, left: Node, right: Node) -> Node {
-        let (left, right) = (Box::new(left), Box::new(right));
-        match self {
-            Operator::Math(operator) => Node::Math { operator, left, right },
-            Operator::Compare(operator) => Node::Compare { operator, left, right },
-            Operator::Equal { negated } => Node::Equal { left, right, negated },
-        }
     }
 }

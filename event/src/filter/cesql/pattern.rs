@@ -123,3 +123,43 @@ impl Piece {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Pattern;
+
+    /// The definition, tried in every way there is.
+    fn is_like(text: &[char], pattern: &[char]) -> bool {
+        match (text, pattern) {
+            (_, ['%', pattern @ ..]) => (0..=text.len()).any(|skipped| is_like(&text[skipped..], pattern)),
+            ([first, text @ ..], ['\\', escaped @ ('%' | '_'), pattern @ ..]) => {
+                first == escaped && is_like(text, pattern)
+            }
+            ([], ['\\', '%' | '_', ..]) => false,
+            ([_, text @ ..], ['_', pattern @ ..]) => is_like(text, pattern),
+            ([first, text @ ..], [wanted, pattern @ ..]) => first == wanted && is_like(text, pattern),
+            ([], []) => true,
+            ([], [_, ..]) | ([_, ..], []) => false,
+        }
+    }
+
+    /// Texts and patterns that often nearly match: few letters, many wildcards.
+    fn pattern() -> impl Strategy<Value = String> {
+        prop_oneof!["%[ab]{1,2}%[ab_]{1,2}%", "[ab%_]{0,6}", r"[a%_\\é]{0,8}"]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
+        #[test]
+        fn a_pattern_matches_what_its_definition_says(
+            text in prop_oneof!["[ab]{0,6}", r"[a%_\\é]{0,8}"],
+            pattern in pattern(),
+        ) {
+            let characters = |text: &str| text.chars().collect::<Vec<_>>();
+            let expected = is_like(&characters(&text), &characters(&pattern));
+            prop_assert_eq!(Pattern::new(&pattern).matches(&text), expected);
+        }
+    }
+}
