@@ -11,6 +11,7 @@ mod display;
 mod post;
 mod roles;
 mod send;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,7 @@ enum Command {
     Dev(dev::DevArgs),
     Send(Box<send::SendArgs>),
     Display(display::DisplayArgs),
+    Validate(validate::ValidateArgs),
     /// Runs an ingress, which takes events and stores them, as in a cluster
     #[command(after_help = roles::INGRESS_EXAMPLES)]
     Ingress(roles::DataPlaneArgs),
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Dev(args) => run(|console| dev::run(args, console)),
         Command::Send(args) => run(|console| send::run(*args, console)),
         Command::Display(args) => run(|console| display::run(args, console)),
+        Command::Validate(args) => run(|console| validate::run(args, console)),
     }
 }
 

@@ -7,7 +7,7 @@
 //! under its old name goes on where it stopped.
 
 mod changes;
-mod documents;
+pub(crate) mod documents;
 mod folder;
 mod jobs;
 mod last_good;

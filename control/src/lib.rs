@@ -24,3 +24,4 @@ pub mod template;
 #[cfg(test)]
 mod testing;
 pub mod topics;
+pub mod validate;

@@ -207,3 +207,20 @@ fn an_unknown_command_says_what_to_do() {
     assert_eq!(status.code(), Some(2), "{output}");
     assert!(output.contains("demo") && output.contains("--help"), "{output}");
 }
+
+#[test]
+fn validate_names_file_line_and_field_and_its_status_says_whether_all_is_well() {
+    let validate = |path: &Path| Program::named("millrace").arg("validate").arg(path).run_to_end(LIMIT);
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+    for folder in ["config", "examples", "overlays"] {
+        let (status, output) = validate(&shipped.join(folder));
+        assert_eq!(status.code(), Some(0), "{output}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let channel = folder.path().join("channel.yaml");
+    replace(&channel, format!("{}  delivery:\n    retry: -1\n", channel_yaml("orders")).as_bytes());
+    let (status, output) = validate(folder.path());
+    assert_eq!(status.code(), Some(1), "{output}");
+    let wanted = "channel.yaml:8: error: KafkaChannel shop/orders: spec.delivery.retry: must be 0 or more";
+    assert!(output.contains(wanted), "{output}");
+}
