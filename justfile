@@ -31,3 +31,7 @@ deny:
 # Measures against the limit programs on a real Kafka (ROW: smoke, ingress, dispatcher, idle, start).
 bench *ROW:
     cargo xtask bench {{ROW}}
+
+# Feeds parsers with mutated input (TARGET: one of `just fuzz list`, or all).
+fuzz *ARGS:
+    cargo xtask fuzz {{ARGS}}

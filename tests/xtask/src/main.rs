@@ -7,6 +7,7 @@
 mod ci;
 mod deny;
 mod features;
+mod fuzz;
 mod measure;
 mod millrace;
 mod step;
@@ -24,6 +25,8 @@ cargo xtask COMMAND
   clippy           lints, warnings are errors
   doc              API documentation, warnings are errors
   deny             licences, sources and duplicate versions of the dependencies
+  fuzz TARGET [--seconds N] [--seed S] [--replay FILE]
+                   mutated input for everything that reads from outside; TARGET may be list or all
   bench [ROW]      measure beside the limit programs: all (default), smoke, ingress, dispatcher, idle, start
 
 If the headers of OpenSSL or zlib are missing, every command that builds adds `--features vendored`, which
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         "doc" => ci::doc(),
         "deny" => deny::run(),
         "bench" => measure::run(&rest),
+        "fuzz" => fuzz::run(&rest),
         "" | "help" | "-h" | "--help" => {
             println!("{HELP}");
             return ExitCode::SUCCESS;
