@@ -142,7 +142,11 @@ impl Server {
         self.connections.spawn(async move {
             let stream = match handshake {
                 None => Some(Stream::Plain(stream)),
-                Some(handshake) => handshake.perform(stream).await,
+                // A client that has not got through when all others leave would only hold them up.
+                Some(handshake) => tokio::select! {
+                    stream = handshake.perform(stream) => stream,
+                    () = activity.told() => None,
+                },
             };
             match stream {
                 Some(stream) => serving.serve(stream).await,

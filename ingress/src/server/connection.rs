@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
@@ -221,6 +221,15 @@ impl Activity {
             DRAIN => Signal::Drain,
             _ => Signal::Evict,
         }
+    }
+
+    /// Waits until the connection was told to leave, one way or the other.
+    pub(super) async fn told(&self) {
+        let told = |context: &mut Context<'_>| match self.signal(context) {
+            Signal::None => Poll::Pending,
+            Signal::Drain | Signal::Evict => Poll::Ready(()),
+        };
+        std::future::poll_fn(told).await;
     }
 
     /// Whether one of the connection's time limits has passed. `crowded`: others wait for its place.

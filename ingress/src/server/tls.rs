@@ -111,27 +111,29 @@ async fn gone(present: &mut watch::Receiver<bool>) -> Result<(), watch::error::R
 pub(super) struct Door {
     certificates: Certificates,
     handshakes: Arc<Semaphore>,
-    current: Option<(Arc<HttpServerSettings>, TlsAcceptor)>,
+    /// The settings last looked at, usable or not.
+    seen: Option<Arc<HttpServerSettings>>,
+    acceptor: Option<TlsAcceptor>,
 }
 
 impl Door {
     fn new(certificates: Certificates) -> Self {
-        Self { certificates, handshakes: Arc::new(Semaphore::new(HANDSHAKES)), current: None }
+        Self { certificates, handshakes: Arc::new(Semaphore::new(HANDSHAKES)), seen: None, acceptor: None }
     }
 
     /// A handshake for one connection.
     pub(super) fn handshake(&mut self, settings: &Arc<HttpServerSettings>) -> Option<Handshake> {
-        let is_current = |(made_for, _): &(Arc<_>, _)| Arc::ptr_eq(made_for, settings);
-        if !self.current.as_ref().is_some_and(is_current) {
+        if !self.seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, settings)) {
+            self.seen = Some(Arc::clone(settings));
             match config(&self.certificates, settings) {
-                Ok(config) => self.current = Some((Arc::clone(settings), TlsAcceptor::from(Arc::new(config)))),
-                Err(problem) => error!(error = with_causes(&problem), "TLS connection refused"),
+                Ok(config) => self.acceptor = Some(TlsAcceptor::from(Arc::new(config))),
+                Err(problem) => error!(error = with_causes(&problem), "HTTP server properties do not count for TLS"),
             }
         }
         // Settings that cannot be used leave the last ones in force; without any, nobody is let in.
-        let (_, acceptor) = self.current.as_ref()?;
+        let acceptor = self.acceptor.clone()?;
         let limit = settings.tls_handshake_timeout;
-        Some(Handshake { acceptor: acceptor.clone(), places: Arc::clone(&self.handshakes), limit })
+        Some(Handshake { acceptor, places: Arc::clone(&self.handshakes), limit })
     }
 }
 

@@ -28,6 +28,13 @@ fn results(answer: &Answer) -> Vec<(u64, u64)> {
     results.iter().map(|result| (result["index"].as_u64().unwrap(), result["status"].as_u64().unwrap())).collect()
 }
 
+/// Two events, of which the first was refused; the second shared its fate if it shared its request to Kafka.
+#[track_caller]
+fn check_refused(answer: &Answer, status: u64) {
+    let results = results(answer);
+    assert!(results == [(0, status), (1, status)] || results == [(0, status), (1, 202)], "{results:?}");
+}
+
 async fn target_with(producer: &str, http: &str) -> (Harness, Broker, millrace_ingress::app::Running) {
     let broker = Broker::with_topic("orders");
     let mut harness = Harness::new();
@@ -101,12 +108,12 @@ async fn what_kafka_refuses_of_a_batch_is_told_by_index() {
     // One for each record: whether they share a request is up to the client.
     broker.0.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; 2]);
     let answer = client.ask(batch(&events(2))).await;
-    assert_eq!((answer.status, results(&answer)), (413, vec![(0, 413), (1, 413)]), "{answer:?}");
-    broker.0.clear_request_errors(RDKafkaApiKey::Produce);
-    broker.0.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS; 2]);
+    assert_eq!(answer.status, 413, "{answer:?}");
+    check_refused(&answer, 413);
+    broker.0.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS]);
     let answer = client.ask(batch(&events(2))).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("3")), "{answer:?}");
-    assert_eq!(results(&answer), [(0, 503), (1, 503)]);
+    check_refused(&answer, 503);
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
 
+use super::broker::PARTITIONS;
 use super::harness::*;
 
 #[tokio::test]

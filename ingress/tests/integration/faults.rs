@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::json;
 
+use super::broker::PARTITIONS;
 use super::harness::*;
 
 const IMPATIENT: &str = "enable.idempotence=false\ndelivery.timeout.ms=1500\nrequest.timeout.ms=1000\n\

@@ -10,7 +10,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use super::harness::*;
 
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     pub(crate) seen: Vec<Value>,
 }
@@ -57,7 +57,7 @@ impl Process {
     }
 }
 
-fn harness_with_target(broker: &Broker) -> Harness {
+pub(crate) fn harness_with_target(broker: &Broker) -> Harness {
     let mut harness = Harness::new();
     harness.contract(&[resource("uid-1", "orders", &broker.bootstrap_servers(), json!({"path": "/ns/name"}))]);
     harness.env.insert("MILLRACE_LOG".to_owned(), "info,millrace_ingress=debug".to_owned());

@@ -228,8 +228,7 @@ async fn statuses(running: &millrace_ingress::app::Running, bytes: &str) -> Vec<
     client.finish().await;
     client.ended().await;
     let said = String::from_utf8_lossy(&client.received).into_owned();
-    let heads = said.match_indices("HTTP/1.1 ").filter_map(|(at, prefix)| said.get(at + prefix.len()..));
-    heads.filter_map(|rest| rest.split(' ').next()?.parse().ok()).collect()
+    said.split("HTTP/1.1 ").skip(1).filter_map(|rest| rest.split(' ').next()?.parse().ok()).collect()
 }
 
 #[tokio::test]

@@ -213,6 +213,22 @@ async fn a_client_that_never_finishes_its_handshake_holds_nobody_up_and_is_sent_
     assert!(metrics.contains("millrace_ingress_tls_handshake_failures_total 600\n"), "{metrics}");
 }
 
+#[tokio::test]
+async fn leaving_does_not_wait_for_a_handshake_that_never_ends() {
+    let (broker, pair) = (Broker::with_topic("orders"), pair());
+    let running = harness_with(&broker, Some(&pair)).ready().await;
+    let mut silent = Client::connect(running.tls_address().unwrap()).await;
+    let connector = connector(&[&pair], &[], &[&rustls::version::TLS13]);
+    let mut client = Client::over(connect(&connector, &running).await.unwrap());
+    assert_eq!(client.ask(event("/ns/name")).await.status, 202);
+    let begun = std::time::Instant::now();
+    assert!(running.drain().await);
+    // The handshake's own limit is ten seconds.
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    silent.ended().await;
+    client.ended().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_new_certificates_under_load_cost_no_handshake_and_no_connection() {
     const ROUNDS: usize = 20;
