@@ -30,8 +30,13 @@ use rebalance::{Context, Membership};
 /// The thread looks after everything at least this often, should a wake-up have been missed.
 const LONGEST_PARK: Duration = Duration::from_secs(1);
 
-/// How many events of the main queue are served before the partitions get their turn.
-const MAIN_QUEUE_BATCH: usize = 16;
+/// How many events of the main queue are served before the partitions get their turn. The client does not say when the
+/// queue is empty, so it is more than ever wait there: what is left would wait for the next one.
+const MAIN_QUEUE_BATCH: usize = 128;
+
+/// However little time a drain has, partitions may say what they have finished: their tasks are quick, and each record
+/// they name is one that is not sent again.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// The thread needs little stack: its work is calls into the client and moving records.
 const STACK_BYTES: usize = 512 * 1024;
@@ -197,11 +202,13 @@ impl Reader {
     /// through the partitions' own queues; one that was already on its way to the main queue is handed on.
     fn serve_main_queue(&mut self) {
         let now = Instant::now();
-        if !self.eventful.swap(false, Ordering::AcqRel) && now.duration_since(self.served) < LONGEST_PARK {
+        let eventful = self.eventful.swap(false, Ordering::AcqRel);
+        if !eventful && now.duration_since(self.served) < LONGEST_PARK {
             return;
         }
         self.served = now;
-        for _ in 0..MAIN_QUEUE_BATCH {
+        // One poll is enough to be seen polling.
+        for _ in 0..if eventful { MAIN_QUEUE_BATCH } else { 1 } {
             match self.consumer.poll(Duration::ZERO) {
                 None => {}
                 Some(Ok(message)) => self.consumer.context().hand_on(&message),
@@ -213,6 +220,7 @@ impl Reader {
     fn drain(mut self, deadline: Instant) {
         let context = Arc::clone(self.consumer.context());
         context.stop_partitions();
+        let deadline = deadline.max(Instant::now() + LAST_WORD);
         // A commit may be refused while the group rebalances: the rebalance is served, and the commit repeated.
         while Instant::now() < deadline {
             self.serve_main_queue();
@@ -228,6 +236,9 @@ impl Reader {
             warn!(egress = %self.egress, unfinished, "records are left to be delivered again");
         }
         debug!(egress = %self.egress, "Leaving the consumer group");
+        // Closing alone does not leave a group of cooperative members that gave this one no partition (librdkafka 2.12): the
+        // others would wait for it until its session ends.
+        self.consumer.unsubscribe();
         // The last reference: closing leaves the group, so that others take over at once.
         drop(self.consumer);
         info!(egress = %self.egress, "Egress stopped");
