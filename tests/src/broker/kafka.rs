@@ -12,6 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -19,19 +21,21 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::PATIENCE;
 use crate::broker::Broker;
-use crate::wait::wait_for;
+use crate::wait::{wait_for, wait_until};
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// Any 22 characters of base64 are a cluster id.
 const CLUSTER_ID: &str = "bWlsbHJhY2UtdGVzdHMtMQ";
 
 /// Ends Kafka and removes its files when the pipe on standard input closes.
-const GUARD: &str = r#"folder=$1; shift; "$@" >"$folder/kafka.log" 2>&1 & java=$!; cat >/dev/null; kill -9 $java; wait $java 2>/dev/null; rm -rf "$folder""#;
+const GUARD: &str = r#"folder=$1; shift; "$@" >"$folder/kafka.log" 2>&1 & java=$!; cat >/dev/null; kill -9 $java 2>/dev/null; wait $java 2>/dev/null; rm -rf "$folder""#;
 
 /// A running Kafka; ends with this value or with this process.
 #[derive(Debug)]
 pub struct Kafka {
-    guard: Child,
+    /// One for each Java that was started; the last one runs.
+    guards: Vec<Child>,
+    java_args: Vec<String>,
     folder: PathBuf,
     libraries: PathBuf,
     port: u16,
@@ -79,17 +83,61 @@ impl Kafka {
         let format = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"];
         let formatted = java(&libraries, &[]).args(format).arg(&settings).output().expect("java starts");
         assert!(formatted.status.success(), "format failed: {}", String::from_utf8_lossy(&formatted.stderr));
+        let java_args = java_args.iter().map(|arg| (*arg).to_owned()).collect();
+        let mut kafka = Self { guards: Vec::new(), java_args, folder, libraries, port };
+        kafka.run();
+        kafka.wait_until_ready();
+        kafka
+    }
+
+    fn run(&mut self) {
+        let java_args: Vec<&str> = self.java_args.iter().map(String::as_str).collect();
         let mut guard = Command::new("sh");
         guard
             .args(["-c", GUARD, "guard"])
-            .arg(&folder)
-            .args(java_command(&libraries, java_args))
+            .arg(&self.folder)
+            .args(java_command(&self.libraries, &java_args))
             .arg("kafka.Kafka")
-            .arg(&settings);
-        let guard = guard.stdin(Stdio::piped()).spawn().expect("sh starts");
-        let kafka = Self { guard, folder, libraries, port };
-        kafka.wait_until_ready();
-        kafka
+            .arg(self.folder.join("server.properties"));
+        self.guards.push(guard.stdin(Stdio::piped()).spawn().expect("sh starts"));
+    }
+
+    /// Stops answering, as if the network to it were gone; connections stay open.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn freeze(&self) {
+        kill_process(self.java(), Signal::STOP).expect("Kafka runs");
+    }
+
+    /// Goes on after [`Self::freeze`].
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn thaw(&self) {
+        kill_process(self.java(), Signal::CONT).expect("Kafka runs");
+    }
+
+    /// Ends it without warning; its files stay.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn kill(&self) {
+        kill_process(self.java(), Signal::KILL).expect("Kafka runs");
+        wait_until("Kafka to end", PATIENCE, || self.pid().is_none());
+    }
+
+    /// Starts it again on the same files and port, after [`Self::kill`].
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_again(&mut self) {
+        self.run();
+        self.wait_until_ready();
+    }
+
+    fn java(&self) -> Pid {
+        self.pid().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)).expect("Kafka runs")
     }
 
     fn wait_until_ready(&self) {
@@ -131,16 +179,26 @@ impl Kafka {
     /// When the broker does not answer.
     #[must_use]
     pub fn members(&self, group: &str) -> usize {
+        self.group(group).0
+    }
+
+    /// How many members a consumer group has, and its state, such as `Stable` or `PreparingRebalance`.
+    ///
+    /// # Panics
+    /// When the broker does not answer.
+    #[must_use]
+    pub fn group(&self, group: &str) -> (usize, String) {
         let client: BaseConsumer =
             ClientConfig::new().set("bootstrap.servers", self.bootstrap()).create().expect("a client");
         let list = client.fetch_group_list(Some(group), PATIENCE).expect("the broker answers");
-        list.groups().first().map_or(0, |found| found.members().len())
+        list.groups().first().map_or((0, String::new()), |found| (found.members().len(), found.state().to_owned()))
     }
 
     /// Its process id: Java's, not the shell's.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.guard.id())).ok()?;
+        let guard = self.guards.last()?.id();
+        let children = fs::read_to_string(format!("/proc/{guard}/task/{guard}/children")).ok()?;
         children
             .split_whitespace()
             .filter_map(|pid| pid.parse().ok())
@@ -182,8 +240,10 @@ impl Broker for Kafka {
 
 impl Drop for Kafka {
     fn drop(&mut self) {
-        drop(self.guard.stdin.take());
-        self.guard.wait().ok();
+        for guard in &mut self.guards {
+            drop(guard.stdin.take());
+            guard.wait().ok();
+        }
     }
 }
 
@@ -221,7 +281,7 @@ fn server_properties(folder: &Path, port: u16, controller_port: u16) -> String {
          offsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
          transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
          share.coordinator.state.topic.replication.factor=1\nshare.coordinator.state.topic.min.isr=1\n\
-         group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n",
+         group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=500\nauto.create.topics.enable=false\n",
         folder.display()
     )
 }

@@ -117,6 +117,15 @@ pub fn end_offsets(bootstrap: &str, topic: &str) -> BTreeMap<i32, i64> {
 /// When the broker does not answer in 30 s.
 #[must_use]
 pub fn committed(bootstrap: &str, group: &str, topic: &str) -> BTreeMap<i32, i64> {
+    commits(bootstrap, group, topic).into_iter().map(|(partition, (offset, _))| (partition, offset)).collect()
+}
+
+/// The committed offset and metadata of every partition that has one.
+///
+/// # Panics
+/// When the broker does not answer in 30 s.
+#[must_use]
+pub fn commits(bootstrap: &str, group: &str, topic: &str) -> BTreeMap<i32, (i64, String)> {
     let consumer: BaseConsumer = client(bootstrap).set("group.id", group).create().expect("a consumer");
     let mut asked = TopicPartitionList::new();
     for partition in partitions(&consumer, topic) {
@@ -124,7 +133,7 @@ pub fn committed(bootstrap: &str, group: &str, topic: &str) -> BTreeMap<i32, i64
     }
     let known = consumer.committed_offsets(asked, PATIENCE).expect("the broker tells committed offsets");
     let offsets = known.elements().into_iter().filter_map(|element| match element.offset() {
-        Offset::Offset(offset) => Some((element.partition(), offset)),
+        Offset::Offset(offset) => Some((element.partition(), (offset, element.metadata().to_owned()))),
         Offset::Beginning | Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => None,
     });
     offsets.collect()

@@ -6,6 +6,12 @@
     reason = "helpers of tests fail like tests; the lint spares only functions marked as tests"
 )]
 
+mod broker_away;
 mod control;
+mod crashes;
+mod groups;
 mod journeys;
+mod offsets;
+mod rig;
+mod storms;
 mod tools;
