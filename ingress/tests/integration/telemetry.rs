@@ -134,7 +134,7 @@ async fn a_record_that_kafka_refuses_fails_both_spans() {
     harness.contract(&[resource("uid-2", "unreachable", "127.0.0.1:1", json!({"path": "/away"}))]);
     let request = request("/away", &[("traceparent", &traceparent("01"))], "x");
     until_status(running.address(), &request, 503).await;
-    drop(running.drain().await);
+    running.drain().await;
     let spans = spans(collector, 2).await;
     let of = |kind: &str| spans.iter().rev().find(|span| span.kind == kind).unwrap_or_else(|| panic!("{spans:#?}"));
     assert!(of("Producer").error.as_deref().is_some_and(|error| error.contains("unreachable")), "{spans:#?}");
