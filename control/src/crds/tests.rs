@@ -1,3 +1,5 @@
+//! What the printed definitions say, and that the committed copies are these.
+
 use serde_json::Value;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Which mistakes are found, and where they are said to be.
+
 use super::*;
 
 #[track_caller]

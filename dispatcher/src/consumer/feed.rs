@@ -87,6 +87,13 @@ impl<C: ConsumerContext> Feed<C> {
     }
 }
 
+/// Whatever still runs is cut: its results would be of no use.
+pub(crate) fn end<C: ConsumerContext>(feeds: Vec<Feed<C>>) {
+    for feed in feeds {
+        feed.task.abort();
+    }
+}
+
 /// Copies a message into one allocation of our own.
 pub(crate) fn record(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Record {
     let size = message.payload_len() + message.key_len() + 512;

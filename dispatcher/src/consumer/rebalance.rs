@@ -124,7 +124,7 @@ impl Context {
         let feeds = std::mem::take(&mut *self.feeds());
         let unfinished = feeds.iter().map(|feed| feed.progress.open()).sum();
         self.commit_now(consumer, &feeds);
-        end(feeds);
+        feed::end(feeds);
         unfinished
     }
 
@@ -185,7 +185,7 @@ impl Context {
             sender,
             progress,
             stopping,
-            // Ended by `end`, which every feed goes through.
+            // Ended by `feed::end`, which every feed goes through.
             task: self.membership.runtime.spawn(task.run()),
             committed: None,
         })
@@ -205,7 +205,7 @@ impl Context {
             self.commit_now(consumer, &feeds);
         }
         let unfinished: usize = feeds.iter().map(|feed| feed.progress.open()).sum();
-        end(feeds);
+        feed::end(feeds);
         info!(egress = %self.membership.egress, partitions = %names(revoked), lost, unfinished, "Partitions revoked");
     }
 
@@ -257,13 +257,6 @@ impl Context {
                 feed.committed = Some(Arc::clone(&committed.commit));
             }
         }
-    }
-}
-
-/// Whatever still runs is cut: its results would be of no use.
-fn end(feeds: Vec<Feed<Context>>) {
-    for feed in feeds {
-        feed.task.abort();
     }
 }
 
