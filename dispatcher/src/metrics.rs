@@ -56,6 +56,8 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    pub(crate) const ALL: [Self; 3] = [Self::Subscriber, Self::DeadLetterSink, Self::Reply];
+
     /// The word used in logs.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -134,6 +136,7 @@ impl DispatcherMetrics {
         let in_flight = self.in_flight.series(owner.clone());
         let gauge = |name, template| in_flight.with(&[name, "send", template]);
         let events = self.events.series(owner.clone());
+        let event_ages = self.event_age.series(owner.clone());
         EgressMetrics {
             subscriber: gauge("send", "subscriber"),
             dead_letter_sink: gauge("send", "deadLetterSink"),
@@ -142,7 +145,8 @@ impl DispatcherMetrics {
             process_latency: self.process_latency.series(owner.clone()),
             discarded: self.discarded.series(owner.clone()),
             skipped: self.skipped.series(owner.clone()),
-            event_age: self.event_age.series(owner.clone()),
+            event_age: event_ages.with(&[]),
+            _event_ages: event_ages,
             attempts: self.attempts.egress(&owner),
             pressure: self.pressure.egress(&owner),
             kafka: self.kafka.egress(egress, &owner),
@@ -178,7 +182,8 @@ pub(crate) struct EgressMetrics {
     dead_letter_sink: Option<IntGauge>,
     reply: Option<IntGauge>,
     outcomes: Outcomes,
-    event_age: Arc<Series<Latency>>,
+    event_age: Option<Latency>,
+    _event_ages: Arc<Series<Latency>>,
     queue: Option<QueueSeries>,
     pub(crate) attempts: Attempts,
     pub(crate) pressure: PressureSeries,
@@ -230,7 +235,7 @@ impl EgressMetrics {
         if let Some(counter) = self.outcomes.counter(outcome) {
             counter.inc();
         }
-        if let (Some(age), Some(written)) = (self.event_age.with(&[]), record.timestamp_ms) {
+        if let (Some(age), Some(written)) = (&self.event_age, record.timestamp_ms) {
             // A clock that is ahead of ours makes an event young, not negative.
             let age_ms = u64::try_from(clock::now_millis().saturating_sub(written)).unwrap_or(0);
             age.observe(Duration::from_millis(age_ms));

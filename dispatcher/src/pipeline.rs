@@ -12,9 +12,11 @@ use millrace_config::properties::kafka::{ConsumerSettings, RetryLimits, Undelive
 use millrace_event::filter::{self, Filter, FilterError};
 use millrace_event::source_record::Origin;
 use millrace_event::{EventError, Extensions};
+use tracing::debug;
 
 use crate::delivery::retry::RetryPolicy;
 use crate::live::Live;
+use crate::metrics::kafka::Statistics;
 use crate::metrics::{EgressMetrics, Role};
 use crate::pressure::limit::{Bounds, MAX_ALLOWED};
 use crate::pressure::rate::Rate;
@@ -118,6 +120,17 @@ impl Pipeline {
             metrics,
             live: Arc::default(),
         })
+    }
+
+    /// Takes in the statistics of the Kafka client, as it writes them.
+    pub(crate) fn client_told(&self, statistics: &[u8]) {
+        match Statistics::parse(statistics) {
+            Ok(statistics) => {
+                self.metrics.kafka.set(&statistics);
+                self.live.lag_is(statistics.lags());
+            }
+            Err(error) => debug!(egress = %self.egress.uid, %error, "Statistics of the Kafka client not understood"),
+        }
     }
 
     /// This pipeline with what the one before it has learnt of targets that are the same.

@@ -19,12 +19,11 @@ use rdkafka::message::{BorrowedMessage, Message};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::feed::{self, Feed};
 use super::known::{Commits, Known};
 use crate::committer::{self, Committed};
-use crate::metrics::kafka::Statistics;
 use crate::offsets::metadata::Scope;
 use crate::offsets::ranges::Ranges;
 use crate::partition::{Partition, QUEUED_RECORDS, Shared};
@@ -267,14 +266,7 @@ fn names(partitions: &TopicPartitionList) -> String {
 
 impl ClientContext for Context {
     fn stats_raw(&self, statistics: &[u8]) {
-        let pipeline = self.membership.shared.pipeline.load();
-        match Statistics::parse(statistics) {
-            Ok(statistics) => {
-                pipeline.metrics.kafka.set(&statistics);
-                pipeline.live.lag_is(statistics.lags());
-            }
-            Err(error) => debug!(egress = %self.membership.egress, %error, "statistics of the client not understood"),
-        }
+        self.membership.shared.pipeline.load().client_told(statistics);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -10,6 +10,7 @@ use super::Role;
 use crate::outcome::{Answer, Failure};
 
 const ATTEMPTS: &str = "millrace_dispatcher_attempts_total";
+const DELIVERED: &str = "delivered";
 
 /// The family of the process.
 #[derive(Clone, Debug)]
@@ -28,22 +29,39 @@ impl AttemptFamily {
 
     /// The series of one egress.
     pub(super) fn egress(&self, owner: &OwnerLabels) -> Attempts {
-        Attempts(self.0.series(owner.clone()))
+        let series = self.0.series(owner.clone());
+        let delivered = Role::ALL.map(|role| series.with(&[role.as_str(), DELIVERED]));
+        Attempts { series, delivered }
     }
 }
 
 /// The attempts of one egress; the series disappear when it is dropped.
 #[derive(Clone, Debug)]
-pub(crate) struct Attempts(Arc<Series<IntCounter>>);
+pub(crate) struct Attempts {
+    series: Arc<Series<IntCounter>>,
+    /// By role, in the order of [`Role::ALL`]: what nearly all attempts end in needs no look-up.
+    delivered: [Option<IntCounter>; 3],
+}
 
 impl Attempts {
     /// An attempt ended.
     pub(crate) fn ended(&self, role: Role, result: &Result<Answer, Failure>) {
-        let result = match result {
-            Ok(_answer) => "delivered",
-            Err(failure) => word(failure),
+        let failed;
+        let counter = match result {
+            Ok(_answer) => {
+                let [subscriber, dead_letter_sink, reply] = &self.delivered;
+                match role {
+                    Role::Subscriber => subscriber,
+                    Role::DeadLetterSink => dead_letter_sink,
+                    Role::Reply => reply,
+                }
+            }
+            Err(failure) => {
+                failed = self.series.with(&[role.as_str(), word(failure)]);
+                &failed
+            }
         };
-        if let Some(counter) = self.0.with(&[role.as_str(), result]) {
+        if let Some(counter) = counter {
             counter.inc();
         }
     }

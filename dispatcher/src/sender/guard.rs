@@ -158,24 +158,26 @@ impl<S> Guarded<S> {
         ends.into_iter().filter_map(|(at, why)| Some((at?, why))).min()
     }
 
-    /// An error once the time of the connection is over; until then the task is woken to look again.
+    /// An error once the time of the connection is over; until then the task is woken to look again. Traffic only puts the
+    /// end off, so nothing is worked out before the timer has gone off.
     fn poll_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        loop {
-            let end = self.closes_at();
-            let Some(timer) = &mut self.timer else { return Ok(()) };
+        while let Some(timer) = &mut self.timer {
             if timer.as_mut().poll(context).is_pending() {
                 return Ok(());
             }
             let now = Instant::now();
+            let end = self.closes_at();
             if let Some((_at, why)) = end.filter(|(at, _why)| *at <= now) {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, why));
             }
             let look = self.limits.look_every.and_then(|every| now.checked_add(every));
-            match [end.map(|(at, _why)| at), look].into_iter().flatten().min() {
-                Some(next) => timer.as_mut().reset(next),
-                None => return Ok(()),
+            match ([end.map(|(at, _why)| at), look].into_iter().flatten().min(), &mut self.timer) {
+                (Some(next), Some(timer)) => timer.as_mut().reset(next),
+                // A limit so long that it never comes.
+                (None, _) | (_, None) => self.timer = None,
             }
         }
+        Ok(())
     }
 }
 

@@ -24,6 +24,12 @@ pub struct Latency {
     largest: Arc<RollingMax>,
 }
 
+impl std::fmt::Debug for Latency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Latency").field("count", &self.histogram.get_sample_count()).finish_non_exhaustive()
+    }
+}
+
 impl Latency {
     /// Counts one measurement.
     pub fn observe(&self, elapsed: Duration) {
