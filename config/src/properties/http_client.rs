@@ -52,7 +52,7 @@ pub struct HttpClientSettings {
     pub user_agent: Option<String>,
     /// Speak HTTP/2: over TLS if `use_alpn` is set too, in clear text with prior knowledge. Off by default.
     pub http2: bool,
-    /// Offer HTTP/2 in the TLS handshake. Off by default.
+    /// With `http2`: agree on the version in the TLS handshake. Alone it changes nothing. Off by default.
     pub use_alpn: bool,
     /// Bytes of all response headers together; more is a failed attempt.
     pub max_header_size: usize,
@@ -131,6 +131,12 @@ pub fn http_client(properties: &Properties) -> Result<HttpClientSettings, Proper
     let handshake_unit = draft.name("sslHandshakeTimeoutUnit", &Unit::NAMES).unwrap_or(Unit::SECONDS);
     let versions = [("HTTP_1_0", false), ("HTTP_1_1", false), ("HTTP_2", true)];
     draft.without_effect(WITHOUT_EFFECT);
+    let socket = socket::read(&mut draft);
+    for (key, is_on) in [("tcpFastOpen", socket.fast_open), ("reusePort", socket.reuse_port)] {
+        if is_on {
+            draft.warn(key, "without effect on connections that go out");
+        }
+    }
     Ok(HttpClientSettings {
         max_pool_size: size(&mut draft, "maxPoolSize", 5),
         http2_max_pool_size: size(&mut draft, "http2MaxPoolSize", 1),
@@ -164,7 +170,7 @@ pub fn http_client(properties: &Properties) -> Result<HttpClientSettings, Proper
         max_initial_line_length: size(&mut draft, "maxInitialLineLength", 4096),
         max_chunk_size: size(&mut draft, "maxChunkSize", 8192),
         decompression: draft.flag("decompressionSupported").unwrap_or(false),
-        socket: socket::read(&mut draft),
+        socket,
         warnings: draft.finish()?,
     })
 }

@@ -203,3 +203,26 @@ async fn a_failed_attempt_is_shown_with_its_next_retry() {
     let due = live.next_retry_ms().unwrap() - error.at_ms;
     assert_eq!(due, 60_000);
 }
+
+#[tokio::test]
+async fn the_rate_limiter_of_the_control_plane_limits_ordered_subscriptions() {
+    const FLAG: &str = r#","vReplicas":2,"featureFlags":{"enableRateLimiter":true},"deliveryOrder":"#;
+    let subscriber = Subscriber::start().await;
+    // Ten go at once, and then ten a second.
+    for (order, properties, pauses) in [
+        ("\"ORDERED\"", "max.poll.records=5", 500),
+        ("\"UNORDERED\"", "max.poll.records=5", 0),
+        ("\"UNORDERED\"", "max.poll.records=5\nmillrace.rate.max=10", 500),
+        ("\"ORDERED\"", "max.poll.records=5000\nmillrace.rate.max=10", 500),
+    ] {
+        let shared = shared(&subscriber, &format!("{FLAG}{order}"), properties);
+        let began = Instant::now();
+        for offset in 0..15 {
+            deliver_one(&shared, offset).await.unwrap();
+        }
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(pauses), "{order} {properties}: {took:?}");
+        let rate = shared.pipeline.load().subscriber.pressure.settings().rate.map(|rate| rate.per_second);
+        assert_eq!(rate, (pauses > 0).then_some(10), "{order} {properties}");
+    }
+}

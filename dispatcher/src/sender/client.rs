@@ -66,7 +66,7 @@ impl Client {
         }
         let config = tls_config(settings, roots)?;
         let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
-        let connector = if settings.http2 || settings.use_alpn {
+        let connector = if settings.http2 {
             builder.enable_all_versions().wrap_connector(connector)
         } else {
             builder.enable_http1().wrap_connector(connector)

@@ -40,7 +40,7 @@ impl Limits {
             read_idle: settings.read_idle_timeout,
             write_idle: settings.write_idle_timeout,
             look_every: settings.pool_cleaner_period,
-            http1: !settings.http2 && !settings.use_alpn,
+            http1: !settings.http2,
         }
     }
 

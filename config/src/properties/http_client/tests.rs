@@ -124,3 +124,10 @@ fn numbers_out_of_range_and_unknown_words_are_errors() {
         assert_eq!(errors.0[0].key, key);
     }
 }
+
+#[test]
+fn socket_options_that_only_servers_can_use_are_named() {
+    let settings = settings(&[("tcpFastOpen", "true"), ("reusePort", "true"), ("tcpCork", "true")]).unwrap();
+    let keys: Vec<_> = settings.warnings.iter().map(|warning| warning.key.as_str()).collect();
+    assert_eq!(keys, ["reusePort", "tcpFastOpen"]);
+}

@@ -136,6 +136,7 @@ async fn a_server_that_does_not_agree_gets_http_1_within_the_bounds_of_the_pool(
     for (alpn, properties) in [
         (&["http/1.1"][..], "protocolVersion=HTTP_2\nuseAlpn=true\nmaxPoolSize=2"),
         (&["h2", "http/1.1"][..], "maxPoolSize=2"),
+        (&["h2", "http/1.1"][..], "useAlpn=true\nmaxPoolSize=2"),
     ] {
         let server = Http2::start(Some(alpn)).await;
         let sender = server.sender(properties);

@@ -116,6 +116,9 @@ fn our_own_settings_are_read() {
         ("millrace.retry.delay.max.ms", "1000"),
         ("millrace.retry.jitter", "0.5"),
         ("millrace.retry.after.max.ms", "0"),
+        ("millrace.concurrency.adaptive", "false"),
+        ("millrace.rate.max", "11"),
+        ("millrace.breaker.wait.max.ms", "0"),
         ("millrace.commit.metadata", "false"),
         ("auto.commit.interval.ms", "250"),
     ])
@@ -127,9 +130,12 @@ fn our_own_settings_are_read() {
     assert_eq!(settings.undelivered, Undelivered::Block);
     let retry = RetryLimits { max_delay: Duration::from_secs(1), jitter: 0.5, retry_after_max: Duration::ZERO };
     assert_eq!(settings.retry, retry);
+    let pressure = PressureLimits { adaptive: false, rate_max: Some(11), breaker_wait_max: Duration::ZERO };
+    assert_eq!(settings.pressure, pressure);
     assert_eq!(settings.commit_interval, Duration::from_millis(250));
     assert_eq!(settings.warnings, []);
     check_error(&[("millrace.undelivered", "keep")], "millrace.undelivered: \"keep\" is not one of park, block, drop");
+    check_error(&[("millrace.rate.max", "0")], "millrace.rate.max: \"0\" is not a whole number from 1 to 10000000");
     check_error(&[("millrace.retry.jitter", "1.5")], "millrace.retry.jitter: not a number from 0 to 1");
     check_error(&[("millrace.retry.jitter", "NaN")], "millrace.retry.jitter: not a number from 0 to 1");
     check_error(
