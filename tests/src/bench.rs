@@ -8,10 +8,13 @@
 
 pub mod cpu;
 pub mod dispatcher;
+pub mod egresses;
+pub mod failover;
 pub mod generator;
 pub mod ingress;
 pub mod report;
 pub mod responder;
+pub mod slow;
 pub mod standing;
 
 use std::process::Command;
@@ -24,6 +27,9 @@ use report::Report;
 
 /// The processor of the process under test; everything else runs on processor 1.
 pub const CPU_UNDER_TEST: usize = 0;
+
+/// What [`run`] takes.
+const ROWS: [&str; 9] = ["all", "smoke", "ingress", "dispatcher", "slow", "egresses", "failover", "idle", "start"];
 
 /// Partitions of every topic.
 pub const PARTITIONS: i32 = 10;
@@ -41,6 +47,10 @@ pub struct Scale {
     pub backlog: usize,
     /// Starts that are timed.
     pub starts: usize,
+    /// Numbers of idle egresses of one topic.
+    pub egresses: Vec<usize>,
+    /// How long a row without a backlog lasts.
+    pub steady: Duration,
 }
 
 impl Scale {
@@ -51,12 +61,22 @@ impl Scale {
             duration: Duration::from_secs(4),
             backlog: 200_000,
             starts: 20,
+            egresses: vec![1, 10, 200, 1000],
+            steady: Duration::from_secs(10),
         }
     }
 
     /// Enough to see that everything works; its numbers mean little.
     fn smoke() -> Self {
-        Self { rounds: 1, connections: vec![64], duration: Duration::from_millis(1000), backlog: 10_000, starts: 3 }
+        Self {
+            rounds: 1,
+            connections: vec![64],
+            duration: Duration::from_millis(1000),
+            backlog: 10_000,
+            starts: 3,
+            egresses: vec![10],
+            steady: Duration::from_secs(2),
+        }
     }
 }
 
@@ -67,8 +87,8 @@ impl Scale {
 pub fn run(row: &str) -> anyhow::Result<Report> {
     let scale = if row == "smoke" { Scale::smoke() } else { Scale::full() };
     let wants = |name: &str| matches!(row, "all" | "smoke") || row == name;
-    if !["all", "smoke", "ingress", "dispatcher", "idle", "start"].contains(&row) {
-        bail!("unknown row {row:?}: all, smoke, ingress, dispatcher, idle or start");
+    if !ROWS.contains(&row) {
+        bail!("unknown row {row:?}; known are {}", ROWS.join(", "));
     }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     if processors > 1 {
@@ -81,6 +101,15 @@ pub fn run(row: &str) -> anyhow::Result<Report> {
     }
     if wants("dispatcher") {
         dispatcher::run(&kafka, &scale, &mut report)?;
+    }
+    if wants("slow") {
+        slow::run(&kafka, &scale, &mut report)?;
+    }
+    if wants("egresses") {
+        egresses::run(&kafka, &scale, &mut report);
+    }
+    if wants("failover") {
+        failover::run(&kafka, &scale, &mut report)?;
     }
     if wants("idle") {
         standing::idle(&kafka, &scale, &mut report);

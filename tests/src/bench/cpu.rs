@@ -65,6 +65,13 @@ pub fn resident_kib(pid: u32) -> u64 {
     line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
+/// Threads and open descriptors.
+#[must_use]
+pub fn threads_and_descriptors(pid: u32) -> (usize, usize) {
+    let count = |folder: &str| fs::read_dir(format!("/proc/{pid}/{folder}")).map_or(0, Iterator::count);
+    (count("task"), count("fd"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

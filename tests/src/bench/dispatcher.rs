@@ -55,7 +55,7 @@ pub(super) fn run(kafka: &Kafka, scale: &Scale, report: &mut Report) -> anyhow::
     Ok(())
 }
 
-fn fill(kafka: &Kafka, channel: &Channel, count: usize) {
+pub(super) fn fill(kafka: &Kafka, channel: &Channel, count: usize) {
     kafka.create_topic(&channel.topic(), PARTITIONS);
     let body = generator::body();
     for start in (0..count).step_by(CHUNK) {
@@ -64,7 +64,7 @@ fn fill(kafka: &Kafka, channel: &Channel, count: usize) {
     }
 }
 
-fn record(id: usize, body: &[u8]) -> NewRecord {
+pub(super) fn record(id: usize, body: &[u8]) -> NewRecord {
     let mut headers = vec![("ce_id".to_owned(), format!("{id:012}").into_bytes())];
     headers
         .extend(generator::attributes().iter().map(|(name, value)| (format!("ce_{name}"), value.as_bytes().to_vec())));

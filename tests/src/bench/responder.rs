@@ -1,4 +1,4 @@
-//! An instant subscriber: reads a request to its end, counts its id, answers 200.
+//! A subscriber: reads a request to its end, counts its id, answers 200, at once or after a while.
 //!
 //! Works on bytes, since it shares a processor with the broker. Knows ids that are numbers, in `ce-id` (HTTP binding) or
 //! `ce_id` (the limit program passes record headers on as they are).
@@ -6,6 +6,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -40,6 +41,15 @@ impl Responder {
     /// When no port can be had.
     #[must_use]
     pub fn start(ids: usize) -> Self {
+        Self::slow(ids, Duration::ZERO)
+    }
+
+    /// As [`Self::start`], but each answer takes this long.
+    ///
+    /// # Panics
+    /// When no port can be had.
+    #[must_use]
+    pub fn slow(ids: usize, delay: Duration) -> Self {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         listener.set_nonblocking(true).expect("a listener can be made non-blocking");
         let address = listener.local_addr().expect("a listener has an address");
@@ -51,7 +61,7 @@ impl Responder {
             runtime.block_on(async move {
                 let listener = TcpListener::from_std(listener).expect("the listener is non-blocking");
                 tokio::select! {
-                    () = accept(listener, counted) => {}
+                    () = accept(listener, counted, delay) => {}
                     _ = stopped => {}
                 }
             });
@@ -86,17 +96,17 @@ impl Seen {
     }
 }
 
-async fn accept(listener: TcpListener, seen: Seen) {
+async fn accept(listener: TcpListener, seen: Seen, delay: Duration) {
     let mut connections = JoinSet::new();
     loop {
         if let Ok((stream, _)) = listener.accept().await {
-            connections.spawn(serve(stream, seen.clone()));
+            connections.spawn(serve(stream, seen.clone(), delay));
         }
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn serve(mut stream: TcpStream, seen: Seen) {
+async fn serve(mut stream: TcpStream, seen: Seen, delay: Duration) {
     let (mut bytes, mut buffer) = (Vec::new(), vec![0; 16 * 1024]);
     stream.set_nodelay(true).ok();
     while let Ok(count) = stream.read(&mut buffer).await {
@@ -106,6 +116,9 @@ async fn serve(mut stream: TcpStream, seen: Seen) {
         bytes.extend_from_slice(buffer.get(..count).unwrap_or_default());
         while let Some((length, id)) = whole_request(&bytes) {
             bytes.drain(..length);
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
             seen.count(id);
             if stream.write_all(ANSWER).await.is_err() {
                 return;
