@@ -8,6 +8,7 @@ mod console;
 mod demo;
 mod dev;
 mod display;
+mod migrate;
 mod post;
 mod roles;
 mod send;
@@ -43,6 +44,7 @@ enum Command {
     Send(Box<send::SendArgs>),
     Display(display::DisplayArgs),
     Validate(validate::ValidateArgs),
+    Migrate(migrate::MigrateArgs),
     /// Runs an ingress, which takes events and stores them, as in a cluster
     #[command(after_help = roles::INGRESS_EXAMPLES)]
     Ingress(roles::DataPlaneArgs),
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Command::Send(args) => run(|console| send::run(*args, console)),
         Command::Display(args) => run(|console| display::run(args, console)),
         Command::Validate(args) => run(|console| validate::run(args, console)),
+        Command::Migrate(args) => run(|console| migrate::run(args, console)),
     }
 }
 

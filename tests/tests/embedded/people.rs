@@ -221,6 +221,6 @@ fn validate_names_file_line_and_field_and_its_status_says_whether_all_is_well() 
     replace(&channel, format!("{}  delivery:\n    retry: -1\n", channel_yaml("orders")).as_bytes());
     let (status, output) = validate(folder.path());
     assert_eq!(status.code(), Some(1), "{output}");
-    let wanted = "channel.yaml:8: error: KafkaChannel shop/orders: spec.delivery.retry: must be 0 or more";
+    let wanted = "channel.yaml:10: error: KafkaChannel shop/orders: spec.delivery.retry: must be 0 or more";
     assert!(output.contains(wanted), "{output}");
 }
