@@ -41,7 +41,8 @@ fn a_dispatcher_goes_on_when_its_broker_is_frozen_and_when_it_dies_and_comes_bac
     subscriber.wait_for_ids("/in", &ids, PATIENCE);
     rig.wait_for_no_lag();
     rig.check_commits(&subscriber, "/in");
-    // Sent again is at most what could not be committed while the broker was away.
+    // Each time that the group gave its partitions away, what could not be committed before may come again: all of it.
+    let losses = dispatcher.output().matches("\"lost\":true").count().max(1);
     let repeated = subscriber.count_on("/in") - ids.len();
-    assert!(repeated <= 400, "{repeated} of {} events came again", ids.len());
+    assert!(repeated <= losses * 450, "{repeated} of {} events came again, {losses} losses", ids.len());
 }
