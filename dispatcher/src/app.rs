@@ -15,17 +15,23 @@ use millrace_config::observability::Observability;
 use millrace_config::watch::{self, Watch, WatchSettings};
 use millrace_runtime::admin::{self, Admin};
 use millrace_runtime::build_info;
+use millrace_runtime::cluster::Cluster;
 use millrace_runtime::drain::{Drain, Signals};
+use millrace_runtime::event_types::EventTypes;
 use millrace_runtime::health::Readiness;
-use millrace_runtime::metrics::Metrics;
+use millrace_runtime::metrics::{Metrics, MetricsError};
+use millrace_runtime::secrets::Secrets;
 use millrace_runtime::startup::{self, Problems, Usage, with_causes};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::{error, info, warn};
 
 use crate::debug;
+use crate::egress::Common;
 use crate::metrics::DispatcherMetrics;
 use crate::reconcile::Egresses;
+use crate::reply::producers::Producers;
+use crate::sender::token::Tokens;
 use crate::settings::{Settings, SettingsFiles};
 
 const PROCESS: &str = "millrace-dispatcher";
@@ -85,7 +91,7 @@ impl Process {
         let metrics = Metrics::new();
         metrics.build_info()?;
         let families = DispatcherMetrics::register(&metrics, &env.metrics)?;
-        let egresses = Egresses::new(families, drain.clone());
+        let egresses = Egresses::new(common(families, &metrics, &drain)?, drain.clone());
         let readiness = Readiness::new();
         serve_admin(&env, &metrics, &readiness, &egresses, &drain).await?;
         let (changed, mut changes) = mpsc::channel(1);
@@ -158,6 +164,18 @@ impl Process {
         drain.finish().await;
         info!("Dispatcher stopped");
     }
+}
+
+/// The cluster is looked for only when the contract asks for something of it.
+fn common(families: DispatcherMetrics, metrics: &Metrics, drain: &Drain) -> Result<Common, MetricsError> {
+    let cluster = Cluster::new();
+    Ok(Common {
+        secrets: Secrets::new(cluster.clone()),
+        producers: Producers::default(),
+        tokens: Tokens::new(cluster.clone(), drain.clone()),
+        event_types: EventTypes::new(cluster, drain.clone(), metrics)?,
+        metrics: families,
+    })
 }
 
 /// A file that is not there yet is how every installation begins.

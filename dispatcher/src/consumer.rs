@@ -134,6 +134,20 @@ impl ConsumerHandle {
     }
 }
 
+/// Whether librdkafka takes these settings, which it says only when a client is made. Contacts no broker.
+///
+/// # Errors
+///
+/// When a setting is refused.
+pub(crate) async fn check(mut client: BTreeMap<String, String>) -> Result<(), ConsumerError> {
+    client.remove("bootstrap.servers");
+    let made = tokio::task::spawn_blocking(move || {
+        let config: ClientConfig = client.into_iter().collect();
+        config.create::<BaseConsumer>().map(drop)
+    });
+    Ok(made.await.map_err(|_ended| ConsumerError::Ended)??)
+}
+
 /// What the thread works with.
 struct Reader {
     egress: String,

@@ -10,6 +10,8 @@ pub(crate) mod retry;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::StatusCode;
+use http::header::AUTHORIZATION;
 use millrace_event::Event;
 use millrace_runtime::clock;
 use tracing::{debug, warn};
@@ -121,9 +123,20 @@ async fn attempt(
     number: u32,
     connection: Connection<'_>,
 ) -> Result<Answer, Failure> {
-    let headers = request::headers(route, event, &origin, number)?;
+    // Not part of the attempt's time: the cluster has limits of its own.
+    let token = route.authorization.header().await?;
+    let mut headers = request::headers(route, event, &origin, number)?;
+    if let Some(token) = &token {
+        headers.insert(AUTHORIZATION, token.clone());
+    }
     let outgoing = Outgoing { target: route.target.clone(), headers, body: body.clone(), answer: route.answer };
-    connection.attempt(outgoing, route.attempt_timeout).await
+    let result = connection.attempt(outgoing, route.attempt_timeout).await;
+    if let (Some(token), Err(failure)) = (&token, &result)
+        && failure.status() == Some(StatusCode::UNAUTHORIZED)
+    {
+        route.authorization.refused(token);
+    }
+    result
 }
 
 /// A place among the target's connections. Waiting for one is not part of an attempt's time.

@@ -2,30 +2,29 @@
 //!
 //! The task is told what is wanted and works towards it; what is wanted may change at any time, also while it stops. A
 //! change that does not concern Kafka swaps the pipeline and leaves the consumer alone (design row 20); any other change
-//! drains the old consumer before the new one joins the group, so that the two never overlap.
+//! drains the old consumer before the new one joins the group, so that the two never overlap. Credentials are read while
+//! the old consumer runs; what is wanted may change meanwhile, and the reading is then given up.
 //! Source: dispatcher spec 1.4 to 1.6, 1.11; defects R2, R3, R7 and R8 there are what this avoids.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millrace_config::contract::credentials::Credentials;
-use millrace_config::contract::{Auth, DeliveryOrder, Egress, Resource};
+use millrace_config::contract::credentials::{Credentials, CredentialsError};
 use millrace_config::snapshot::Snapshot;
-use serde::Serialize;
+use millrace_runtime::secrets::SecretsError;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use crate::consumer::{ConsumerError, ConsumerHandle, ConsumerSpec};
-use crate::debug::without_user;
-use crate::metrics::DispatcherMetrics;
-use crate::metrics::kafka::STATISTICS_SECONDS;
+use crate::consumer::{self, ConsumerError, ConsumerHandle, ConsumerSpec};
 use crate::partition::Shared;
-use crate::pipeline::{Pipeline, PipelineError, PipelineSettings};
-use crate::reply::topic::RecordProducer;
-use crate::settings::Settings;
+use crate::pipeline::{Pipeline, PipelineError};
 use crate::slot::Slots;
-use crate::window::Order;
+
+mod spec;
+mod status;
+
+pub(crate) use spec::{Common, Spec};
+pub(crate) use status::Status;
 
 /// Between two tries to start an egress that failed to start.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
@@ -36,10 +35,6 @@ const STOP_WAIT: Duration = Duration::from_secs(10);
 /// How long a revoked partition may finish what it is sending. Well below the time after which a group gives up on a
 /// member, so that nobody else waits for a slow subscriber.
 const REVOKE_WAIT: Duration = Duration::from_secs(3);
-
-/// Kafka's default for the time after which a member that does not poll is thought dead. Ours polls every second, whatever its subscriber
-/// does, so neither delivery settings nor `max.poll.records` have to do with it (design row 2).
-const POLL_INTERVAL: Duration = Duration::from_secs(300);
 
 /// What an egress is to do.
 #[derive(Clone, Debug)]
@@ -58,97 +53,6 @@ impl Wanted {
     }
 }
 
-/// Everything an egress is started with.
-#[derive(Debug)]
-pub(crate) struct Spec {
-    pub(crate) resource: Arc<Resource>,
-    pub(crate) egress: Arc<Egress>,
-    pub(crate) trust_bundles: Arc<[String]>,
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) producer: Arc<RecordProducer>,
-    pub(crate) metrics: DispatcherMetrics,
-}
-
-impl Spec {
-    /// Whether nothing at all differs.
-    pub(crate) fn same(&self, other: &Self) -> bool {
-        self.same_consumer(other)
-            && self.egress == other.egress
-            && self.resource.overrides == other.resource.overrides
-            && self.resource.reference == other.resource.reference
-            && self.trust_bundles == other.trust_bundles
-            && Arc::ptr_eq(&self.settings, &other.settings)
-    }
-
-    /// Whether a running consumer can stay as it is.
-    fn same_consumer(&self, other: &Self) -> bool {
-        self.resource.topics == other.resource.topics
-            && self.resource.bootstrap_servers == other.resource.bootstrap_servers
-            && self.resource.auth == other.resource.auth
-            && self.egress.consumer_group == other.egress.consumer_group
-            && self.egress.order == other.egress.order
-            && self.settings.pipeline.consumer == other.settings.pipeline.consumer
-    }
-
-    fn pipeline(&self) -> Result<Pipeline, PipelineError> {
-        let settings: &PipelineSettings = &self.settings.pipeline;
-        let (producer, metrics) = (Arc::clone(&self.producer), self.metrics.egress(&self.egress));
-        Pipeline::build(&self.resource, &self.egress, &self.trust_bundles, settings, producer, metrics)
-    }
-
-    fn order(&self) -> Order {
-        match self.egress.order {
-            DeliveryOrder::Ordered if self.settings.pipeline.consumer.ordered_by_key => Order::Key,
-            DeliveryOrder::Ordered => Order::Partition,
-            DeliveryOrder::Unordered => Order::Unordered,
-        }
-    }
-
-    /// The interval is not raised to what a slow subscriber may need, as the peer does: the consumer always polls.
-    fn client(&self) -> BTreeMap<String, String> {
-        let (servers, group) = (&self.resource.bootstrap_servers, &self.egress.consumer_group);
-        let settings = &self.settings.pipeline.consumer;
-        let mut client = settings.client_for(servers, &Credentials::plaintext(), group, POLL_INTERVAL);
-        client.insert("statistics.interval.ms".to_owned(), (STATISTICS_SECONDS * 1000).to_string());
-        client
-    }
-}
-
-/// What an egress is doing, for `/debug/egresses`.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Status {
-    pub(crate) state: &'static str,
-    /// Why it is not running.
-    pub(crate) error: Option<String>,
-    pub(crate) consumer_group: String,
-    pub(crate) topics: Vec<String>,
-    pub(crate) destination: String,
-    pub(crate) order: &'static str,
-    pub(crate) subscription: String,
-    /// What it delivers with, once it has been started.
-    #[serde(skip)]
-    pub(crate) pipeline: Option<Snapshot<Pipeline>>,
-}
-
-impl Status {
-    fn new(spec: &Spec, state: &'static str, error: Option<String>, running: Option<&Running>) -> Self {
-        Self {
-            state,
-            error,
-            consumer_group: spec.egress.consumer_group.clone(),
-            topics: spec.resource.topics.clone(),
-            destination: without_user(&spec.egress.destination.text),
-            order: match spec.order() {
-                Order::Partition => "ordered",
-                Order::Key => "ordered by key",
-                Order::Unordered => "unordered",
-            },
-            subscription: spec.egress.reference.name.clone(),
-            pipeline: running.map(|running| running.pipeline.clone()),
-        }
-    }
-}
-
 /// Why an egress does not run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EgressError {
@@ -156,26 +60,54 @@ pub(crate) enum EgressError {
     Pipeline(#[from] PipelineError),
     #[error(transparent)]
     Consumer(#[from] ConsumerError),
-    #[error("credentials of Secret {secret} are needed, which this version cannot read")]
-    Credentials { secret: String },
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
 }
 
 struct Running {
     spec: Arc<Spec>,
+    credentials: Arc<Credentials>,
     pipeline: Snapshot<Pipeline>,
     consumer: ConsumerHandle,
+}
+
+/// How old credentials may be when the version asked for at `asked` is tried again: read anew, but together with the
+/// retries of others that are due at about the same time.
+#[derive(Clone, Copy)]
+struct Retry {
+    asked: Instant,
+    since: Instant,
+}
+
+/// Whether work is left to do.
+#[derive(Clone, Copy)]
+enum Progress {
+    Done,
+    /// Another try is due after a pause.
+    Failed,
+    /// Something else is wanted by now.
+    Overtaken,
 }
 
 /// Works towards what is wanted until that is to stop. `status` always tells how far it is.
 pub(crate) async fn run(mut wanted: watch::Receiver<Wanted>, status: watch::Sender<Option<Status>>) {
     let mut running: Option<Running> = None;
+    let mut retry: Option<Retry> = None;
     loop {
         let now = wanted.borrow_and_update().clone();
-        let failed = match now {
-            Wanted::Run(spec) => advance(&mut running, &spec, &status).await,
+        let progress = match now {
+            Wanted::Run(spec) => {
+                let since = retry.filter(|retry| retry.asked == spec.asked).map_or(spec.asked, |retry| retry.since);
+                let progress = advance(&mut running, &spec, &status, &mut wanted, since).await;
+                retry = Some(Retry { asked: spec.asked, since: Instant::now() + RETRY_PAUSE / 2 });
+                progress
+            }
             Wanted::Stop { deadline } => {
                 stop(&mut running, deadline).await;
                 status.send_replace(None);
+                retry = None;
                 // It may have come back in the meantime.
                 match wanted.has_changed() {
                     Ok(true) => continue,
@@ -183,7 +115,12 @@ pub(crate) async fn run(mut wanted: watch::Receiver<Wanted>, status: watch::Send
                 }
             }
         };
-        let pause = if failed { RETRY_PAUSE } else { Duration::MAX };
+        let pause = match progress {
+            Progress::Done => Duration::MAX,
+            Progress::Failed => RETRY_PAUSE,
+            Progress::Overtaken if wanted.has_changed().is_err() => return,
+            Progress::Overtaken => continue,
+        };
         tokio::select! {
             changed = wanted.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(pause) => {}
@@ -203,17 +140,35 @@ async fn ended(running: &mut Option<Running>) {
     }
 }
 
-/// Returns whether another try is due.
-async fn advance(running: &mut Option<Running>, spec: &Arc<Spec>, status: &watch::Sender<Option<Status>>) -> bool {
+async fn advance(
+    running: &mut Option<Running>,
+    spec: &Arc<Spec>,
+    status: &watch::Sender<Option<Status>>,
+    wanted: &mut watch::Receiver<Wanted>,
+    since: Instant,
+) -> Progress {
     let result = match running.as_mut() {
-        Some(current) if current.spec.same(spec) => return false,
+        Some(current) if current.spec.same(spec) => return Progress::Done,
         Some(current) if current.spec.same_consumer(spec) => swap(current, spec),
-        Some(_) | None => restart(running, spec).await,
+        Some(_) | None => {
+            if status.borrow().is_none() && spec.resource.auth.secrets().next().is_some() {
+                status.send_replace(Some(Status::new(spec, "waits for its Secret", None, None)));
+            }
+            let read = tokio::select! {
+                biased;
+                read = credentials(running.as_ref(), spec, since) => read,
+                _changed_or_closed = wanted.changed() => return Progress::Overtaken,
+            };
+            match read {
+                Ok(credentials) => restart(running, spec, credentials).await,
+                Err(error) => Err(error),
+            }
+        }
     };
     match result {
         Ok(()) => {
-            status.send_replace(Some(Status::new(spec, "running", None, running.as_ref())));
-            false
+            status.send_replace(Some(Status::new(spec, "running", None, pipeline_of(running))));
+            Progress::Done
         }
         Err(error) => {
             let error = error.to_string();
@@ -223,10 +178,14 @@ async fn advance(running: &mut Option<Running>, spec: &Arc<Spec>, status: &watch
             }
             // After a change that cannot work the version before it goes on.
             let state = if running.is_some() { "running" } else { "failed" };
-            status.send_replace(Some(Status::new(spec, state, Some(error), running.as_ref())));
-            true
+            status.send_replace(Some(Status::new(spec, state, Some(error), pipeline_of(running))));
+            Progress::Failed
         }
     }
+}
+
+fn pipeline_of(running: &Option<Running>) -> Option<Snapshot<Pipeline>> {
+    running.as_ref().map(|running| running.pipeline.clone())
 }
 
 fn say_failed(spec: &Spec, error: &str) {
@@ -240,25 +199,34 @@ fn say_failed(spec: &Spec, error: &str) {
 }
 
 fn swap(current: &mut Running, spec: &Arc<Spec>) -> Result<(), EgressError> {
-    let next = spec.pipeline()?.continuing(&current.pipeline.load());
+    spec.check(&current.credentials)?;
+    let next = spec.pipeline(&current.credentials)?.continuing(&current.pipeline.load());
     current.pipeline.publish(next);
     current.spec = Arc::clone(spec);
     info!(egress = %spec.egress.uid, "Egress changed");
     Ok(())
 }
 
-async fn restart(running: &mut Option<Running>, spec: &Arc<Spec>) -> Result<(), EgressError> {
-    match &spec.resource.auth {
-        Auth::Absent => {}
-        Auth::Secret(reference) => return Err(EgressError::Credentials { secret: reference.name.clone() }),
-        Auth::Secrets(several) => {
-            if let Some(first) = several.secrets.first() {
-                return Err(EgressError::Credentials { secret: first.reference.name.clone() });
-            }
-        }
+/// Those of the version that runs, or of a reading that began at `since` or later. Dropping the future is safe.
+async fn credentials(running: Option<&Running>, spec: &Spec, since: Instant) -> Result<Arc<Credentials>, EgressError> {
+    if let Some(current) = running.filter(|current| spec.same_credentials(&current.spec)) {
+        return Ok(Arc::clone(&current.credentials));
     }
+    Ok(spec.common.secrets.credentials(&spec.resource.auth, since).await?)
+}
+
+async fn restart(
+    running: &mut Option<Running>,
+    spec: &Arc<Spec>,
+    credentials: Arc<Credentials>,
+) -> Result<(), EgressError> {
+    spec.check(&credentials)?;
     // Built first: a change that cannot work leaves what runs in place.
-    let pipeline = Snapshot::new(spec.pipeline()?);
+    let (pipeline, client) = (Snapshot::new(spec.pipeline(&credentials)?), spec.client(&credentials));
+    if running.as_ref().is_some_and(|current| current.credentials != credentials) {
+        // A certificate or key that is none shows only now, and what runs must not be stopped for it.
+        consumer::check(client.clone()).await?;
+    }
     stop(running, Instant::now() + STOP_WAIT).await;
     let settings = &spec.settings.pipeline.consumer;
     let shared = Shared {
@@ -270,7 +238,7 @@ async fn restart(running: &mut Option<Running>, spec: &Arc<Spec>) -> Result<(), 
     let consumer = ConsumerHandle::start(ConsumerSpec {
         egress: spec.egress.uid.clone(),
         topics: spec.resource.topics.clone(),
-        client: spec.client(),
+        client,
         commit_interval: spec.settings.commit_interval(),
         revoke_wait: REVOKE_WAIT,
         group: spec.egress.consumer_group.clone(),
@@ -284,7 +252,7 @@ async fn restart(running: &mut Option<Running>, spec: &Arc<Spec>) -> Result<(), 
         consumer_group = %spec.egress.consumer_group,
         "Egress started"
     );
-    *running = Some(Running { spec: Arc::clone(spec), pipeline, consumer });
+    *running = Some(Running { spec: Arc::clone(spec), credentials, pipeline, consumer });
     Ok(())
 }
 

@@ -76,6 +76,12 @@ pub(crate) enum Failure {
     MalformedReply(String),
     #[error("reply not stored in topic {topic}: {reason}")]
     ReplyNotStored { topic: String, reason: String },
+    /// Nothing was sent.
+    #[error("the target asks for tokens for audience {audience}, and the egress has no service account")]
+    NoServiceAccount { audience: String },
+    /// Nothing was sent.
+    #[error("no token for the target: {0}")]
+    Token(String),
 }
 
 impl Failure {
@@ -83,11 +89,12 @@ impl Failure {
     pub(crate) fn retryable(&self) -> bool {
         match self {
             Self::Status { status, .. } => retryable_status(*status),
-            Self::TimedOut(_) | Self::Connect(_) | Self::Transport(_) | Self::Crowded { .. } => true,
+            Self::TimedOut(_) | Self::Connect(_) | Self::Transport(_) | Self::Crowded { .. } | Self::Token(_) => true,
             Self::AnswerTooLarge { .. }
             | Self::Unsendable(_)
             | Self::MalformedReply(_)
-            | Self::ReplyNotStored { .. } => false,
+            | Self::ReplyNotStored { .. }
+            | Self::NoServiceAccount { .. } => false,
         }
     }
 
@@ -97,7 +104,11 @@ impl Failure {
             Self::Status { status, .. } => Some(!matches!(status.as_u16(), 502..=504)),
             Self::TimedOut(_) | Self::Connect(_) | Self::Transport(_) => Some(false),
             Self::AnswerTooLarge { .. } | Self::MalformedReply(_) => Some(true),
-            Self::Crowded { .. } | Self::Unsendable(_) | Self::ReplyNotStored { .. } => None,
+            Self::Crowded { .. }
+            | Self::Unsendable(_)
+            | Self::ReplyNotStored { .. }
+            | Self::NoServiceAccount { .. }
+            | Self::Token(_) => None,
         }
     }
 
@@ -111,7 +122,9 @@ impl Failure {
             | Self::Transport(_)
             | Self::Crowded { .. }
             | Self::Unsendable(_)
-            | Self::ReplyNotStored { .. } => None,
+            | Self::ReplyNotStored { .. }
+            | Self::NoServiceAccount { .. }
+            | Self::Token(_) => None,
         }
     }
 
@@ -140,7 +153,9 @@ impl Failure {
             | Self::AnswerTooLarge { .. }
             | Self::Unsendable(_)
             | Self::MalformedReply(_)
-            | Self::ReplyNotStored { .. } => None,
+            | Self::ReplyNotStored { .. }
+            | Self::NoServiceAccount { .. }
+            | Self::Token(_) => None,
         }
     }
 }
@@ -183,6 +198,8 @@ mod tests {
         assert!(Failure::Transport("reset".into()).retryable());
         assert!(!Failure::MalformedReply("text".into()).retryable());
         assert!(!Failure::Unsendable("header".into()).retryable());
+        assert!(Failure::Token("the API server is away".into()).retryable());
+        assert!(!Failure::NoServiceAccount { audience: "sink".into() }.retryable());
     }
 
     #[test]

@@ -11,7 +11,8 @@ use millrace_config::properties::http_client::HttpClientSettings;
 use millrace_config::properties::kafka::{ConsumerSettings, RetryLimits, Undelivered};
 use millrace_event::filter::{self, Filter, FilterError};
 use millrace_event::source_record::Origin;
-use millrace_event::{EventError, Extensions};
+use millrace_event::{Event, EventError, Extensions};
+use millrace_runtime::event_types::{EventTypes, Sighting};
 use tracing::debug;
 
 use crate::delivery::retry::RetryPolicy;
@@ -23,6 +24,7 @@ use crate::pressure::rate::Rate;
 use crate::pressure::{Pressure, PressureSettings};
 use crate::reply::topic::RecordProducer;
 use crate::route::Route;
+use crate::sender::token::Tokens;
 use crate::sender::{self, AnswerBody, ClientError, Sender, TrustedRoots};
 
 /// Everything that `dispatch` needs besides the record.
@@ -42,8 +44,19 @@ pub(crate) struct Pipeline {
     pub(crate) producer: Arc<RecordProducer>,
     /// What happens to records that nobody takes.
     pub(crate) undelivered: Undelivered,
+    /// Learns the types of replies; `None` when the contract does not ask for it.
+    pub(crate) event_types: Option<EventTypes>,
     pub(crate) metrics: EgressMetrics,
     pub(crate) live: Arc<Live>,
+}
+
+/// What a pipeline uses of the process around it.
+#[derive(Debug)]
+pub(crate) struct Links {
+    pub(crate) producer: Arc<RecordProducer>,
+    pub(crate) tokens: Tokens,
+    pub(crate) event_types: EventTypes,
+    pub(crate) metrics: EgressMetrics,
 }
 
 /// How records that are not CloudEvents become events.
@@ -68,8 +81,6 @@ pub(crate) enum PipelineError {
     Filter(#[from] FilterError),
     #[error("target {target} is not usable: {source}")]
     Target { target: String, source: ClientError },
-    #[error("audience {audience} of target {target} needs OIDC tokens, which this version cannot get")]
-    Audience { target: String, audience: String },
     #[error("override cannot be set: {0}")]
     Override(#[from] EventError),
 }
@@ -92,10 +103,10 @@ impl Pipeline {
         egress: &Arc<Egress>,
         trust_bundles: &[String],
         settings: &PipelineSettings,
-        producer: Arc<RecordProducer>,
-        metrics: EgressMetrics,
+        links: Links,
     ) -> Result<Self, PipelineError> {
-        let build = RouteBuilder { egress, trust_bundles, settings, metrics: &metrics };
+        let Links { producer, tokens, event_types, metrics } = links;
+        let build = RouteBuilder { resource, egress, trust_bundles, settings, metrics: &metrics, tokens: &tokens };
         let ignored = AnswerBody::Ignored;
         let mut answer = AnswerBody::Wanted;
         let reply = match &egress.reply {
@@ -117,6 +128,7 @@ impl Pipeline {
             reply,
             producer,
             undelivered: settings.consumer.undelivered,
+            event_types: Some(event_types).filter(|_| resource.auto_create_event_types),
             metrics,
             live: Arc::default(),
         })
@@ -145,20 +157,31 @@ impl Pipeline {
         }
         self
     }
+
+    /// An event has become a reply that is where it belongs: its type may be new. Never waits.
+    pub(crate) fn learn(&self, event: &Event<'_>) {
+        if let Some(event_types) = &self.event_types {
+            let schema = event.data_schema.as_deref();
+            let sighting = Sighting { reference: &self.egress.reference, ty: &event.ty, source: &event.source, schema };
+            event_types.seen(&sighting);
+        }
+    }
 }
 
 struct RouteBuilder<'a> {
+    resource: &'a Resource,
     egress: &'a Egress,
     trust_bundles: &'a [String],
     settings: &'a PipelineSettings,
     metrics: &'a EgressMetrics,
+    tokens: &'a Tokens,
 }
 
 impl RouteBuilder<'_> {
     fn route(&self, role: Role, target: &Target, answer: AnswerBody) -> Result<Route, PipelineError> {
-        if let Some(audience) = &target.audience {
-            return Err(PipelineError::Audience { target: target.text.clone(), audience: audience.clone() });
-        }
+        let account = self.egress.service_account.as_deref();
+        let namespace = &self.resource.reference.namespace;
+        let authorization = self.tokens.authorization(namespace, account, target.audience.as_deref());
         let bundles = self.trust_bundles.iter().chain(&target.ca_certs).cloned().collect();
         let sender = Sender::new(&target.url, &self.settings.client, &TrustedRoots { bundles })
             .map_err(|source| PipelineError::Target { target: target.text.clone(), source })?;
@@ -168,6 +191,7 @@ impl RouteBuilder<'_> {
             target: target.url.clone(),
             text: target.text.clone(),
             sender,
+            authorization,
             patience: policy.all_pauses(self.settings.consumer.pressure.breaker_wait_max),
             policy,
             pressure: Arc::new(pressure),

@@ -3,27 +3,23 @@
 //! Only compares and tells: each egress' own task starts and stops it, so that this never waits.
 //! Source: dispatcher spec 1.4; design rows 19 and 26.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Weak};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
-use millrace_config::contract::credentials::Credentials;
-use millrace_config::contract::{Contract, Entry, Refusal, Resource};
+use millrace_config::contract::{Contract, Entry, Refusal};
 use millrace_runtime::drain::Drain;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::egress::{self, Spec, Status, Wanted};
-use crate::metrics::DispatcherMetrics;
-use crate::reply::topic::RecordProducer;
+use crate::egress::{self, Common, Spec, Status, Wanted};
 use crate::settings::Settings;
 
 /// All egresses of the process.
 #[derive(Debug)]
 pub(crate) struct Egresses {
     running: BTreeMap<String, Handle>,
-    producers: HashMap<String, Weak<RecordProducer>>,
-    metrics: DispatcherMetrics,
+    common: Common,
     drain: Drain,
     statuses: watch::Sender<Statuses>,
 }
@@ -40,9 +36,9 @@ struct Handle {
 
 impl Egresses {
     /// None yet.
-    pub(crate) fn new(metrics: DispatcherMetrics, drain: Drain) -> Self {
+    pub(crate) fn new(common: Common, drain: Drain) -> Self {
         let statuses = watch::Sender::new(Statuses::new());
-        Self { running: BTreeMap::new(), producers: HashMap::new(), metrics, drain, statuses }
+        Self { running: BTreeMap::new(), common, drain, statuses }
     }
 
     /// Follows which egresses there are.
@@ -56,6 +52,8 @@ impl Egresses {
             warn!(uid = %refusal.uid, entry = ?refusal.entry, error = %refusal.error, "Contract entry refused");
         }
         let trust_bundles: Arc<[String]> = sorted(&contract.trust_bundles).into();
+        // One moment for all: what a Secret says is read once a contract, however many name it.
+        let asked = Instant::now();
         let mut wanted = BTreeMap::new();
         for resource in &contract.resources {
             for egress in &resource.egresses {
@@ -64,8 +62,8 @@ impl Egresses {
                     egress: Arc::clone(egress),
                     trust_bundles: Arc::clone(&trust_bundles),
                     settings: Arc::clone(settings),
-                    producer: self.producer(resource, settings),
-                    metrics: self.metrics.clone(),
+                    common: self.common.clone(),
+                    asked,
                 };
                 wanted.insert(egress.uid.clone(), spec);
             }
@@ -74,7 +72,6 @@ impl Egresses {
         for (uid, spec) in wanted {
             self.want(uid, spec);
         }
-        self.producers.retain(|_brokers, producer| producer.strong_count() > 0);
         self.statuses.send_replace(self.running.iter().map(|(uid, h)| (uid.clone(), h.status.clone())).collect());
     }
 
@@ -126,18 +123,6 @@ impl Egresses {
                 self.running.insert(uid, start(&self.drain, spec));
             }
         }
-    }
-
-    /// One producer for all resources with the same brokers and settings.
-    fn producer(&mut self, resource: &Resource, settings: &Settings) -> Arc<RecordProducer> {
-        let client = settings.producer.client_for(&resource.bootstrap_servers, &Credentials::plaintext());
-        let key = format!("{client:?}");
-        if let Some(producer) = self.producers.get(&key).and_then(Weak::upgrade) {
-            return producer;
-        }
-        let producer = Arc::new(RecordProducer::new(&client));
-        self.producers.insert(key, Arc::downgrade(&producer));
-        producer
     }
 }
 

@@ -3,6 +3,7 @@
 //! Source: dispatcher spec 4.2 to 4.4. An answer that is neither empty nor an event fails the delivery, as the
 //! Knative data plane specification asks for malformed replies.
 
+pub(crate) mod producers;
 pub(crate) mod topic;
 
 use bytes::Bytes;
@@ -32,14 +33,17 @@ pub(crate) async fn handle(
         return Ok(());
     };
     match &pipeline.reply {
-        ReplyRoute::Discard => Ok(()),
+        ReplyRoute::Discard => return Ok(()),
         ReplyRoute::ToUrl(route) => {
             let body = kafka_binding::payload(&event).map_or_else(Bytes::new, Bytes::copy_from_slice);
             deliver(pipeline, Role::Reply, route, &event, &body, origin, slot).await?;
-            Ok(())
         }
-        ReplyRoute::ToTopic(topic) => store(pipeline, topic, &event, origin).await.map_err(Undelivered::Failed),
+        ReplyRoute::ToTopic(topic) => {
+            store(pipeline, topic, &event, origin).await.map_err(Undelivered::Failed)?;
+        }
     }
+    pipeline.learn(&event);
+    Ok(())
 }
 
 async fn store(pipeline: &Pipeline, topic: &str, event: &Event<'_>, origin: Origin<'_>) -> Result<(), Failure> {

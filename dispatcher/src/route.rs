@@ -7,6 +7,7 @@ use http::{HeaderValue, Uri};
 
 use crate::delivery::retry::RetryPolicy;
 use crate::pressure::Pressure;
+use crate::sender::token::Authorization;
 use crate::sender::{AnswerBody, Sender};
 
 /// A target and how to deliver to it.
@@ -16,6 +17,8 @@ pub(crate) struct Route {
     /// The target as the contract spells it.
     pub(crate) text: String,
     pub(crate) sender: Sender,
+    /// Whether requests carry a token.
+    pub(crate) authorization: Authorization,
     pub(crate) policy: RetryPolicy,
     pub(crate) pressure: Arc<Pressure>,
     /// How long one event may wait for the target while it is down.

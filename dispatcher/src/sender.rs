@@ -9,6 +9,7 @@ pub(crate) mod client;
 mod connect;
 mod encoding;
 mod guard;
+pub(crate) mod token;
 mod verify;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -3,6 +3,7 @@
 pub(crate) mod wire;
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,15 +16,22 @@ use millrace_config::contract::{DeliveryOrder, parse};
 use millrace_config::env::{DispatcherEnv, MetricsEnv};
 use millrace_config::properties::{grammar, http_client, kafka};
 use millrace_config::snapshot::Snapshot;
+use millrace_runtime::cluster::Cluster;
+use millrace_runtime::drain::Drain;
+use millrace_runtime::event_types::EventTypes;
 use millrace_runtime::metrics::Metrics;
+use millrace_runtime::secrets::Secrets;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::egress::Common;
 use crate::metrics::DispatcherMetrics;
 use crate::partition::Shared;
-use crate::pipeline::{Pipeline, PipelineSettings};
+use crate::pipeline::{Links, Pipeline, PipelineSettings};
 use crate::record::Record;
+use crate::reply::producers::Producers;
 use crate::reply::topic::RecordProducer;
+use crate::sender::token::Tokens;
 use crate::slot::Slots;
 use crate::window::Order;
 
@@ -160,9 +168,33 @@ pub(crate) fn shared(subscriber: &Subscriber, egress: &str, properties: &str) ->
 
 /// As [`shared`], for whatever listens at `url`.
 pub(crate) fn shared_to(url: &str, egress: &str, properties: &str) -> Shared {
+    shared_in(&no_cluster(), url, egress, properties)
+}
+
+/// A cluster that is not there.
+pub(crate) fn no_cluster() -> Cluster {
+    Cluster::of_kubeconfig(Path::new("/nowhere/kubeconfig"), Duration::from_secs(1))
+}
+
+/// What egresses share in a process whose cluster is this one.
+pub(crate) fn common(cluster: &Cluster) -> Common {
+    let (metrics, drain) = (Metrics::new(), Drain::new(Duration::from_secs(10)));
+    Common {
+        secrets: Secrets::new(cluster.clone()),
+        producers: Producers::default(),
+        tokens: Tokens::new(cluster.clone(), drain.clone()),
+        event_types: EventTypes::new(cluster.clone(), drain, &metrics).unwrap(),
+        metrics: DispatcherMetrics::register(&metrics, &metrics_env()).unwrap(),
+    }
+}
+
+/// As [`shared_to`], with a cluster that has tokens and takes `EventType` objects.
+pub(crate) fn shared_in(cluster: &Cluster, url: &str, egress: &str, properties: &str) -> Shared {
     let egress = egress.replace("URL", url);
     let contract = format!(
         r#"{{"generation":"1","resources":[{{"uid":"r","topics":["orders"],"bootstrapServers":"127.0.0.1:1",
+        "reference":{{"namespace":"shop","name":"orders","kind":"KafkaChannel"}},
+        "featureFlags":{{"enableEventTypeAutocreate":true}},
         "cloudEventOverrides":{{"extensions":{{"team":"blue"}}}},
         "egresses":[{{"uid":"e","consumerGroup":"billing","destination":"{url}/subscriber",
         "reference":{{"namespace":"shop","name":"billing","kind":"Subscription"}}{egress}}}]}}]}}"#
@@ -176,10 +208,11 @@ pub(crate) fn shared_to(url: &str, egress: &str, properties: &str) -> Shared {
         consumer: kafka::consumer(&properties).unwrap(),
         client: http_client::http_client(&properties).unwrap(),
     };
-    let metrics = DispatcherMetrics::register(&Metrics::new(), &metrics_env()).unwrap().egress(egress);
+    let Common { tokens, event_types, metrics, .. } = common(cluster);
     let producer = Arc::new(RecordProducer::new(&BTreeMap::new()));
+    let links = Links { producer, tokens, event_types, metrics: metrics.egress(egress) };
     Shared {
-        pipeline: Snapshot::new(Pipeline::build(resource, egress, &[], &settings, producer, metrics).unwrap()),
+        pipeline: Snapshot::new(Pipeline::build(resource, egress, &[], &settings, links).unwrap()),
         slots: Slots::new(settings.consumer.in_flight_max, settings.consumer.in_flight_bytes)
             .with_room(settings.consumer.waiting_bytes),
         order: match egress.order {

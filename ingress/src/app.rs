@@ -11,6 +11,7 @@ use millrace_config::watch::{Watch, WatchSettings};
 use millrace_runtime::admin::{self, Admin};
 use millrace_runtime::build_info;
 use millrace_runtime::drain::{Drain, Signals};
+use millrace_runtime::event_types::EventTypes;
 use millrace_runtime::health::Readiness;
 use millrace_runtime::metrics::Metrics;
 use millrace_runtime::secrets::Secrets;
@@ -125,6 +126,7 @@ pub async fn start(settings: Settings) -> Result<Running, Problems> {
         http: Snapshot::new(settings.http_server.1.clone()),
         readiness: readiness.clone(),
         metrics: ingress_metrics.clone(),
+        event_types: EventTypes::new(settings.cluster.clone(), drain.clone(), &metrics)?,
     };
     let probes =
         ProbePaths { liveness: settings.env.liveness_path.clone(), readiness: settings.env.readiness_path.clone() };

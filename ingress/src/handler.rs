@@ -160,6 +160,7 @@ async fn accept(
     match stored {
         Ok(delivered) => {
             target.measure(&event.ty, StatusCode::ACCEPTED, started.elapsed());
+            target.learn(&event);
             say_produced(target, head, &event, delivered, started);
             Ok(())
         }

@@ -18,6 +18,7 @@ use millrace_config::properties::http_server::HttpServerSettings;
 use millrace_config::properties::{self, Properties, Warning};
 use millrace_config::snapshot::Snapshot;
 use millrace_config::watch::{self, Watch, WatchError, WatchSettings};
+use millrace_runtime::event_types::EventTypes;
 use millrace_runtime::health::Readiness;
 use millrace_runtime::properties::changed;
 use millrace_runtime::startup::with_causes;
@@ -58,6 +59,7 @@ pub(crate) struct Outputs {
     pub(crate) http: Snapshot<HttpServerSettings>,
     pub(crate) readiness: Readiness,
     pub(crate) metrics: IngressMetrics,
+    pub(crate) event_types: EventTypes,
 }
 
 /// A running reconciler.
@@ -100,7 +102,7 @@ impl Reconciler {
             http_file: PropertiesFile::new(sources.http_server.0, sources.http_server.1),
             produce: Produce { settings, revision: 0 },
             contract: None,
-            targets: Targets::new(pool, vault, outputs.metrics.clone()),
+            targets: Targets::new(pool, vault, outputs.event_types.clone(), outputs.metrics.clone()),
             outputs,
             again: Again::default(),
             first: First::Due,

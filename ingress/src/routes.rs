@@ -13,6 +13,7 @@ use http::{StatusCode, Version};
 use millrace_config::contract::{ContentMode, Resource};
 use millrace_config::snapshot::Snapshot;
 use millrace_event::Event;
+use millrace_runtime::event_types::{EventTypes, Sighting};
 
 use crate::auth::Guard;
 use crate::error::Rejection;
@@ -35,6 +36,8 @@ pub(crate) struct Target {
     pub(crate) retry_after: Duration,
     pub(crate) producer: Arc<Producer>,
     pub(crate) share: Arc<Share>,
+    /// Learns the types of events; `None` when the contract does not ask for it.
+    pub(crate) event_types: Option<EventTypes>,
     pub(crate) series: TargetSeries,
 }
 
@@ -73,6 +76,14 @@ impl Target {
     /// Waits until the topic has the event.
     pub(crate) async fn finish(&self, begun: Begun) -> Result<Delivered, ProduceError> {
         self.producer.finish(begun, &self.topic).await
+    }
+
+    /// An event is stored: its type may be new. Never waits.
+    pub(crate) fn learn(&self, event: &Event<'_>) {
+        if let Some(event_types) = &self.event_types {
+            let (reference, schema) = (&self.resource.reference, event.data_schema.as_deref());
+            event_types.seen(&Sighting { reference, ty: &event.ty, source: &event.source, schema });
+        }
     }
 
     pub(crate) fn measure(&self, event_type: &str, status: StatusCode, elapsed: Duration) {

@@ -11,6 +11,7 @@ pub mod build_info;
 pub mod clock;
 pub mod cluster;
 pub mod drain;
+pub mod event_types;
 pub mod health;
 pub mod logging;
 pub mod metrics;

@@ -85,5 +85,7 @@ fn word(failure: &Failure) -> &'static str {
         Failure::Unsendable(_) => "unsendable",
         Failure::MalformedReply(_) => "malformed_reply",
         Failure::ReplyNotStored { .. } => "reply_not_stored",
+        Failure::NoServiceAccount { .. } => "no_service_account",
+        Failure::Token(_) => "no_token",
     }
 }

@@ -10,6 +10,7 @@ use std::time::Instant;
 use millrace_config::contract::credentials::{Credentials, CredentialsError};
 use millrace_config::contract::{Contract, Entry, Ingress, Resource};
 use millrace_event::filter::FilterError;
+use millrace_runtime::event_types::EventTypes;
 use millrace_runtime::secrets::SecretsError;
 use millrace_runtime::startup::with_causes;
 use tracing::{info, warn};
@@ -83,6 +84,7 @@ pub(super) struct Targets {
     held: BTreeMap<String, Held>,
     pool: Pool,
     vault: Vault,
+    event_types: EventTypes,
     metrics: IngressMetrics,
     /// Problems that were logged, so that none is logged twice.
     told: BTreeSet<String>,
@@ -99,8 +101,8 @@ pub(super) struct Applied {
 }
 
 impl Targets {
-    pub(super) fn new(pool: Pool, vault: Vault, metrics: IngressMetrics) -> Self {
-        Self { held: BTreeMap::new(), pool, vault, metrics, told: BTreeSet::new() }
+    pub(super) fn new(pool: Pool, vault: Vault, event_types: EventTypes, metrics: IngressMetrics) -> Self {
+        Self { held: BTreeMap::new(), pool, vault, event_types, metrics, told: BTreeSet::new() }
     }
 
     /// Makes what is new or changed, keeps the rest, and returns the routes for all of it. Blocks while producers are
@@ -195,6 +197,7 @@ impl Targets {
             max_body_bytes: produce.settings.max_request_size,
             retry_after: produce.settings.retry_after,
             share: producer.share(),
+            event_types: Some(self.event_types.clone()).filter(|_| resource.auto_create_event_types),
             series: self.metrics.target(&resource.reference),
             producer,
         })

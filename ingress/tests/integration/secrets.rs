@@ -104,3 +104,42 @@ async fn a_rotation_that_fails_leaves_the_older_version_in_force() {
     assert_eq!(ask(running.address(), event("/a")).await.status, 202);
     running.drain().await;
 }
+
+#[tokio::test]
+async fn a_stored_event_makes_its_event_type_known_where_the_contract_asks_for_it() {
+    let mut it = fixture();
+    let mut learning = it.plain("a");
+    learning["featureFlags"] = json!({"enableEventTypeAutocreate": true});
+    it.harness.contract(&[learning, it.plain("b")]);
+    let running = it.start().await;
+    for path in ["/a", "/a", "/b"] {
+        assert_eq!(ask(running.address(), event(path)).await.status, 202);
+    }
+    let path = "/apis/eventing.knative.dev/v1beta2/namespaces/ns/eventtypes";
+    until("the EventType", async || (it.api.count("POST", path) > 0).then_some(())).await;
+    let created = it.api.seen().into_iter().filter(|seen| seen.method == "POST").collect::<Vec<_>>();
+    assert_eq!(created.len(), 1, "{created:?}");
+    assert_eq!(created[0].body["spec"]["type"], "test.type");
+    assert_eq!(created[0].body["spec"]["reference"]["name"], "a");
+    running.drain().await;
+}
+
+#[tokio::test]
+async fn an_event_type_that_cannot_be_created_never_touches_the_answer() {
+    let mut it = fixture();
+    it.api.hang("/apis/");
+    let mut learning = it.plain("a");
+    learning["featureFlags"] = json!({"enableEventTypeAutocreate": true});
+    it.harness.contract(&[learning]);
+    let running = it.start().await;
+    for number in 0..500 {
+        let request = request("/a", &[("ce-type", &format!("type-{number}"))], "x");
+        assert_eq!(ask(running.address(), request).await.status, 202);
+    }
+    let metrics = admin(&running, "/metrics").await;
+    let dropped =
+        metrics.lines().find_map(|line| line.strip_prefix("millrace_event_types_total{outcome=\"dropped\"} "));
+    // One is being created, 256 wait.
+    assert!(matches!(dropped, Some("243" | "244")), "{dropped:?}");
+    assert!(running.drain().await);
+}

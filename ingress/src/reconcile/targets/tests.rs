@@ -37,13 +37,14 @@ fn bench() -> Bench {
     let (api, folder, runtime) = (ApiServer::start(), TempDir::new().unwrap(), Runtime::new().unwrap());
     let (wake, read) = channel();
     let drain = Drain::new(Duration::ZERO);
+    let cluster = Cluster::of_kubeconfig(api.kubeconfig(folder.path()), Duration::from_secs(10));
+    let event_types = EventTypes::new(cluster.clone(), drain.clone(), &metrics).unwrap();
     let reader = {
         let _runtime = runtime.enter();
-        let cluster = Cluster::of_kubeconfig(api.kubeconfig(folder.path()), Duration::from_secs(10));
         Reader::new(Secrets::new(cluster), drain.clone())
     };
     let vault = Vault::new(reader, move || wake.send(()).unwrap_or_default());
-    let targets = Targets::new(Pool::new(drain), vault, ingress_metrics);
+    let targets = Targets::new(Pool::new(drain), vault, event_types, ingress_metrics);
     let settings = kafka::producer(&Properties::new()).unwrap();
     let produce = Produce { settings, revision: 0 };
     Bench { targets, produce, metrics, generation: 0, api, read, _folder: folder, _runtime: runtime }
