@@ -141,6 +141,64 @@ async fn changed_producer_properties_count_at_once_and_fail_no_request() {
     assert!(broker.read("orders", accepted).len() >= accepted);
 }
 
+/// Contract files refused so far.
+async fn failures(running: &millrace_ingress::app::Running) -> u64 {
+    let metrics = admin(running, "/metrics").await;
+    let counted = metrics.lines().find_map(|line| line.strip_prefix("millrace_ingress_contract_failures_total "));
+    counted.unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_written_into_the_contract_file_fails_no_request() {
+    let (mut harness, broker, running) = one_target().await;
+    let servers = broker.bootstrap_servers();
+    let good = json!({"generation": "99", "resources": [
+        resource("uid-1", "orders", &servers, json!({"path": "/ns/name"})),
+        resource("uid-2", "orders", &servers, json!({"path": "/ns/other"})),
+    ]});
+    let good = good.to_string();
+    let mut bad: Vec<Vec<u8>> = [1, good.len() / 3, good.len() / 2, good.len() - 1]
+        .into_iter()
+        .map(|length| good.as_bytes()[..length].to_vec())
+        .collect();
+    bad.push(b"\0\0\0\0".to_vec());
+    bad.push(b"\xff\xfe{}".to_vec());
+    bad.push(br#"{"generation":"-1"}"#.to_vec());
+    bad.push(br#"{"generation":"7","resources":{}}"#.to_vec());
+    bad.push([b"{\"resources\":".to_vec(), b"[".repeat(200_000)].concat());
+    bad.push(vec![b'{'; 50 * 1024 * 1024]);
+    let accepted = under_load(&running, async || {
+        for (number, content) in bad.into_iter().enumerate() {
+            let before = failures(&running).await;
+            let (path, temporary) = (harness.path("contract/data"), harness.path("contract/data.new"));
+            std::fs::write(&temporary, &content).unwrap();
+            std::fs::rename(&temporary, &path).unwrap();
+            let start = String::from_utf8_lossy(&content[..content.len().min(40)]).into_owned();
+            let what = format!("counted failure for {start:?}");
+            until(&what, async || (failures(&running).await > before).then_some(())).await;
+            // A good one in between, because the same complaint twice is one complaint. The first contract was number 1.
+            harness.contract(&[resource("uid-1", "orders", &servers, json!({"path": "/ns/name"}))]);
+            let in_force = format!("millrace_ingress_contract_generation {}\n", number + 2);
+            until(&in_force, async || admin(&running, "/metrics").await.contains(&in_force).then_some(())).await;
+        }
+        std::fs::remove_file(harness.path("contract/data")).unwrap();
+        // One bad entry among good ones hurts only itself, and one that is there twice is there once.
+        harness.contract(&[
+            resource("uid-1", "orders", &servers, json!({"path": "/ns/name"})),
+            resource("uid-1", "orders", &servers, json!({"path": "/ns/name"})),
+            resource("uid-3", "orders", &servers, json!({"path": "/"})),
+            resource("uid-4", "orders", &servers, json!({"path": "/ns/fourth"})),
+        ]);
+        until_status(running.address(), &event("/ns/fourth"), 202).await;
+        // A generation that goes backwards is another one all the same.
+        harness.write("contract/data", &good.replace("\"99\"", "\"1\""));
+        until_status(running.address(), &event("/ns/other"), 202).await;
+    })
+    .await;
+    assert!(accepted > 0);
+    assert!(broker.read("orders", accepted).len() >= accepted);
+}
+
 #[tokio::test]
 async fn changed_http_properties_count_for_new_connections() {
     let (harness, _broker, running) = one_target().await;

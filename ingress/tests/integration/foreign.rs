@@ -75,7 +75,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 /// Runs a program to its end; what it said when it failed.
-async fn run(program: &mut Command) -> Result<(), String> {
+pub(crate) async fn run(program: &mut Command) -> Result<(), String> {
     let running = program.stdin(Stdio::null()).kill_on_drop(true).output();
     // A registry may be slow; nothing else here is.
     let ended = tokio::time::timeout(std::time::Duration::from_secs(120), running).await;
@@ -84,7 +84,7 @@ async fn run(program: &mut Command) -> Result<(), String> {
 }
 
 /// Says why a test does nothing; in CI that is not accepted.
-fn skip(what: &str, reason: &str) {
+pub(crate) fn skip(what: &str, reason: &str) {
     eprintln!("SKIPPED: {what}: {reason}");
     assert!(ProcessEnv.get("CI").as_deref() != Some("true"), "CI must have {what}: {reason}");
 }

@@ -8,6 +8,7 @@ mod contract;
 mod drain;
 mod faults;
 mod foreign;
+mod h2spec;
 mod harness;
 mod hostile;
 mod issuer;

@@ -22,12 +22,12 @@ use tokio_rustls::client::TlsStream;
 use super::harness::*;
 
 /// A certificate for `localhost` and its key, as PEM.
-struct Pair {
+pub(crate) struct Pair {
     certificate: String,
     key: String,
 }
 
-fn pair() -> Pair {
+pub(crate) fn pair() -> Pair {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     Pair { certificate: certificate.pem(), key: key.serialize_pem() }
@@ -83,7 +83,7 @@ async fn connect(connector: &TlsConnector, running: &Running) -> std::io::Result
     connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
 
-fn harness_with(broker: &Broker, pair: Option<&Pair>) -> Harness {
+pub(crate) fn harness_with(broker: &Broker, pair: Option<&Pair>) -> Harness {
     let mut harness = Harness::new();
     let directory = harness.path("tls");
     harness.env.insert("MILLRACE_TLS_PATH".to_owned(), directory.display().to_string());
