@@ -5,6 +5,8 @@
 //! Maven is missing the tests that need it say so and are skipped; with `CI=true` that is a failure.
 
 mod artifacts;
+pub mod secured;
+mod settings;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use crate::PATIENCE;
 use crate::broker::Broker;
 use crate::wait::{wait_for, wait_until};
+use settings::{Security, server_properties};
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// Any 22 characters of base64 are a cluster id.
@@ -64,8 +67,12 @@ impl Kafka {
     /// When it cannot be started, or is missing with `CI=true`.
     #[must_use]
     pub fn start_unless_missing(java_args: &[&str]) -> Option<Self> {
+        Self::start_with(java_args, &[], &Security::default())
+    }
+
+    fn start_with(java_args: &[&str], format_args: &[&str], security: &Security) -> Option<Self> {
         match artifacts::libraries(&version()) {
-            Ok(libraries) => Some(Self::start(libraries, java_args)),
+            Ok(libraries) => Some(Self::start(libraries, java_args, format_args, security)),
             Err(reason) => {
                 let ci = std::env::var("CI").is_ok_and(|value| value == "true");
                 assert!(!ci, "a real Kafka is required with CI=true: {reason}");
@@ -75,13 +82,15 @@ impl Kafka {
         }
     }
 
-    fn start(libraries: PathBuf, java_args: &[&str]) -> Self {
+    fn start(libraries: PathBuf, java_args: &[&str], format_args: &[&str], security: &Security) -> Self {
         let folder = tempfile::Builder::new().prefix("millrace-kafka-").tempdir().expect("a temporary folder").keep();
         let (port, controller_port) = (free_port(), free_port());
         let settings = folder.join("server.properties");
-        fs::write(&settings, server_properties(&folder, port, controller_port)).expect("cannot write settings");
+        fs::write(&settings, server_properties(&folder, port, controller_port, security))
+            .expect("cannot write settings");
         let format = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"];
-        let formatted = java(&libraries, &[]).args(format).arg(&settings).output().expect("java starts");
+        let formatted =
+            java(&libraries, &[]).args(format).arg(&settings).args(format_args).output().expect("java starts");
         assert!(formatted.status.success(), "format failed: {}", String::from_utf8_lossy(&formatted.stderr));
         let java_args = java_args.iter().map(|arg| (*arg).to_owned()).collect();
         let mut kafka = Self { guards: Vec::new(), java_args, folder, libraries, port };
@@ -270,18 +279,4 @@ fn java_command(libraries: &Path, java_args: &[&str]) -> Vec<String> {
 fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("a listener has an address").port()
-}
-
-fn server_properties(folder: &Path, port: u16, controller_port: u16) -> String {
-    format!(
-        "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller_port}\n\
-         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
-         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\nlog.dirs={}/data\n\
-         offsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
-         transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
-         share.coordinator.state.topic.replication.factor=1\nshare.coordinator.state.topic.min.isr=1\n\
-         group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=500\nauto.create.topics.enable=false\n",
-        folder.display()
-    )
 }

@@ -13,5 +13,6 @@ mod groups;
 mod journeys;
 mod offsets;
 mod rig;
+mod secrets;
 mod storms;
 mod tools;

@@ -1,0 +1,197 @@
+//! A real Kafka with every way to authenticate: SASL with and without TLS, client certificates, and ACLs.
+//!
+//! The plain listener stays, for the harness itself; it is the broker's administrator. Certificates come from the `openssl`
+//! command, because keys are needed in the three PEM forms that people have. Source of the settings: Kafka's documentation
+//! of `listener.name.*` keys and PEM key stores.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::settings::Security;
+use super::{Kafka, free_port, version};
+
+/// The password that `alice` has for every mechanism when the broker starts.
+pub const PASSWORD: &str = "first-\"s3cret\\word";
+/// The user of the SASL mechanisms.
+pub const USER: &str = "alice";
+
+/// A way to the broker, named as in a Secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// `SASL_PLAINTEXT`
+    SaslPlaintext,
+    /// `SASL_SSL`
+    SaslSsl,
+    /// `SSL`, with a client certificate.
+    Ssl,
+}
+
+/// How a client's private key is written.
+#[derive(Debug, Clone, Copy)]
+pub enum KeyForm {
+    /// `BEGIN RSA PRIVATE KEY`
+    Pkcs1,
+    /// `BEGIN PRIVATE KEY`
+    Pkcs8,
+    /// `BEGIN EC PRIVATE KEY`
+    Sec1,
+}
+
+/// The running broker.
+#[derive(Debug)]
+pub struct Secured {
+    /// The same broker without security.
+    pub kafka: Kafka,
+    ports: [u16; 3],
+    authority: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Protocol {
+    const ALL: [Self; 3] = [Self::SaslPlaintext, Self::SaslSsl, Self::Ssl];
+
+    /// The name in a Secret and in Kafka's settings.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SaslPlaintext => "SASL_PLAINTEXT",
+            Self::SaslSsl => "SASL_SSL",
+            Self::Ssl => "SSL",
+        }
+    }
+}
+
+impl Secured {
+    /// One of its own; `None` when Java, Maven or openssl is missing.
+    ///
+    /// # Panics
+    /// When it cannot be started, or something is missing with `CI=true`.
+    #[must_use]
+    pub fn start_unless_missing() -> Option<Self> {
+        if Command::new("openssl").arg("version").output().is_err() {
+            let ci = std::env::var("CI").is_ok_and(|value| value == "true");
+            assert!(!ci, "openssl is required with CI=true");
+            eprintln!("SKIPPED: openssl is not installed");
+            return None;
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let authority = folder.path().to_owned();
+        make_authority(&authority);
+        let ports = [free_port(), free_port(), free_port()];
+        let settings = settings(&authority, ports);
+        let scram = |mechanism: &str| format!("{mechanism}=[name={USER},password={PASSWORD}]");
+        let users = [scram("SCRAM-SHA-256"), scram("SCRAM-SHA-512")];
+        let format: Vec<_> = users.iter().flat_map(|user| ["--add-scram", user]).collect();
+        let listeners =
+            Protocol::ALL.iter().zip(ports).map(|(it, port)| format!(",{}://127.0.0.1:{port}", it.name())).collect();
+        let java = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+        let kafka = Kafka::start_with(&java, &format, &Security { listeners, settings })?;
+        Some(Self { kafka, ports, authority, _folder: folder })
+    }
+
+    /// `host:port` of one of the listeners.
+    #[must_use]
+    pub fn bootstrap(&self, protocol: Protocol) -> String {
+        let port = Protocol::ALL.iter().zip(self.ports).find(|(it, _)| **it == protocol).map_or(0, |(_, port)| port);
+        format!("127.0.0.1:{port}")
+    }
+
+    /// The certificate that signs the broker's.
+    ///
+    /// # Panics
+    /// When it has gone.
+    #[must_use]
+    pub fn ca(&self) -> String {
+        read(&self.authority, "ca.crt")
+    }
+
+    /// A new client certificate and its key.
+    ///
+    /// # Panics
+    /// When openssl fails.
+    #[must_use]
+    pub fn client(&self, form: KeyForm) -> (String, String) {
+        let folder = &self.authority;
+        match form {
+            KeyForm::Pkcs1 => openssl(folder, "genrsa -traditional -out client.key 2048"),
+            KeyForm::Pkcs8 => openssl(folder, "genpkey -algorithm RSA -out client.key"),
+            KeyForm::Sec1 => openssl(folder, "ecparam -name prime256v1 -genkey -noout -out client.key"),
+        }
+        sign(folder, "client");
+        (read(folder, "client.crt"), read(folder, "client.key"))
+    }
+
+    /// Gives a user another SCRAM-SHA-512 password, or makes one.
+    pub fn change_password(&self, user: &str, password: &str) {
+        let config = format!("SCRAM-SHA-512=[password={password}]");
+        let args = ["--alter", "--add-config", &config, "--entity-type", "users", "--entity-name", user];
+        drop(self.kafka.tool("kafka.admin.ConfigCommand", &args));
+    }
+
+    /// Denies the user everything on a topic.
+    pub fn deny(&self, topic: &str) {
+        let principal = format!("User:{USER}");
+        let args = ["--add", "--deny-principal", &principal, "--topic", topic];
+        let class =
+            if version().starts_with("3.") { "kafka.admin.AclCommand" } else { "org.apache.kafka.tools.AclCommand" };
+        drop(self.kafka.tool(class, &args));
+    }
+}
+
+fn settings(authority: &Path, ports: [u16; 3]) -> String {
+    // Java reads `\n` in a value as a line break.
+    let value = |file: &str| read(authority, file).trim_end().replace('\n', "\\n");
+    let quoted = PASSWORD.replace('\\', "\\\\").replace('"', "\\\"").replace('\\', "\\\\");
+    let mut text = format!(
+        "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\nssl.keystore.type=PEM\n\
+         ssl.keystore.certificate.chain={}\nssl.keystore.key={}\nssl.truststore.type=PEM\nssl.truststore.certificates={}\n\
+         listener.name.ssl.ssl.client.auth=required\ninter.broker.listener.name=PLAINTEXT\n\
+         authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+         allow.everyone.if.no.acl.found=true\nsuper.users=User:ANONYMOUS\n",
+        value("broker.crt"),
+        value("broker.key"),
+        value("ca.crt"),
+    );
+    for (protocol, _) in Protocol::ALL.iter().zip(ports).filter(|(protocol, _)| **protocol != Protocol::Ssl) {
+        let listener = format!("listener.name.{}", protocol.name().to_lowercase());
+        let security = "org.apache.kafka.common.security";
+        let lines = [
+            format!("plain.sasl.jaas.config={security}.plain.PlainLoginModule required user_{USER}=\"{quoted}\";"),
+            format!("scram-sha-256.sasl.jaas.config={security}.scram.ScramLoginModule required;"),
+            format!("scram-sha-512.sasl.jaas.config={security}.scram.ScramLoginModule required;"),
+        ];
+        for line in lines {
+            writeln!(text, "{listener}.{line}").expect("texts can be written to");
+        }
+    }
+    text
+}
+
+fn make_authority(folder: &Path) {
+    openssl(folder, "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 2 -subj /CN=test-authority");
+    openssl(folder, "genpkey -algorithm RSA -out broker.key");
+    sign(folder, "broker");
+}
+
+/// A certificate for 127.0.0.1; clients do not mind the address.
+fn sign(folder: &Path, name: &str) {
+    fs::write(folder.join("extensions"), "subjectAltName=IP:127.0.0.1\n").expect("the folder can be written");
+    openssl(folder, &format!("req -new -key {name}.key -out {name}.csr -subj /CN={name}"));
+    openssl(
+        folder,
+        &format!(
+            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out {name}.crt"
+        ),
+    );
+}
+
+fn openssl(folder: &Path, args: &str) {
+    let output = Command::new("openssl").current_dir(folder).args(args.split(' ')).output().expect("openssl starts");
+    assert!(output.status.success(), "openssl {args}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn read(folder: &Path, name: &str) -> String {
+    fs::read_to_string(folder.join(name)).expect("openssl has written it")
+}
