@@ -3,7 +3,8 @@
 //! Pure but for the random numbers of new spans.
 
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::OnceLock;
 
 const SAMPLED: u8 = 1;
 /// Length of `version-traceid-parentid-flags`.
@@ -50,6 +51,15 @@ impl TraceContext {
     pub fn child(&self) -> Self {
         // Randomly keyed for each thread and different at each call: no lock, no call of the system.
         let random = RandomState::new().build_hasher().finish();
+        Self { span_id: random.max(1).to_be_bytes(), ..*self }
+    }
+
+    /// The span of one piece of work: the same however often this process takes the work up.
+    #[must_use]
+    pub fn child_for(&self, work: &impl Hash) -> Self {
+        // Keyed for each process, so that work done again by another one is another span.
+        static KEYS: OnceLock<RandomState> = OnceLock::new();
+        let random = KEYS.get_or_init(RandomState::new).hash_one((self.trace_id, self.span_id, work));
         Self { span_id: random.max(1).to_be_bytes(), ..*self }
     }
 
@@ -124,6 +134,9 @@ mod tests {
         let parent = TraceContext::parse(PARENT.as_bytes()).unwrap();
         let ids: std::collections::BTreeSet<_> = (0..1000).map(|_| parent.child().span_id).collect();
         assert_eq!(ids.len(), 1000);
+        assert_eq!(parent.child_for(&("orders", 7)), parent.child_for(&("orders", 7)));
+        assert_ne!(parent.child_for(&("orders", 7)), parent.child_for(&("orders", 8)));
+        assert_ne!(parent.child_for(&7), TraceContext { trace_id: [1; 16], ..parent }.child_for(&7));
         let child = parent.child();
         assert_eq!((child.trace_id, child.flags), (parent.trace_id, parent.flags));
     }

@@ -4,6 +4,7 @@
 //! bound of the queue it is dropped and counted.
 
 use std::borrow::Cow;
+use std::hash::Hash;
 use std::time::Duration;
 
 use prometheus::IntCounter;
@@ -58,21 +59,35 @@ impl Tracer {
     /// Begins a span under a parent of another process or of this one; `None` when its trace is not to be recorded.
     #[must_use]
     pub fn begin(&self, parent: &TraceContext, name: impl Into<Cow<'static, str>>, kind: Kind) -> Option<OpenSpan> {
-        if !parent.is_sampled() {
-            return None;
-        }
+        parent.is_sampled().then(|| self.open(parent, parent.child(), name.into(), kind))
+    }
+
+    /// As [`Tracer::begin`] for work that may be put aside and taken up again: `work` tells it from all other work under
+    /// this parent. Of the spans of one piece of work all but the last are to be discarded.
+    #[must_use]
+    pub fn take_up(
+        &self,
+        parent: &TraceContext,
+        name: impl Into<Cow<'static, str>>,
+        kind: Kind,
+        work: &impl Hash,
+    ) -> Option<OpenSpan> {
+        parent.is_sampled().then(|| self.open(parent, parent.child_for(work), name.into(), kind))
+    }
+
+    fn open(&self, parent: &TraceContext, context: TraceContext, name: Cow<'static, str>, kind: Kind) -> OpenSpan {
         let start = clock::since_epoch();
         let span = Span {
-            context: parent.child(),
+            context,
             parent: parent.span_id,
-            name: name.into(),
+            name,
             kind,
             start,
             end: start,
             attributes: Vec::with_capacity(8),
             error: None,
         };
-        Some(OpenSpan { span: Some(Box::new(span)), tracer: self.clone() })
+        OpenSpan { span: Some(Box::new(span)), tracer: self.clone() }
     }
 }
 
@@ -87,6 +102,18 @@ impl OpenSpan {
     #[must_use]
     pub fn child(&self, name: impl Into<Cow<'static, str>>, kind: Kind) -> Option<Self> {
         self.tracer.begin(&self.context(), name, kind)
+    }
+
+    /// The work began this long ago.
+    pub fn began(&mut self, ago: Duration) {
+        if let Some(span) = &mut self.span {
+            span.start = clock::since_epoch().saturating_sub(ago);
+        }
+    }
+
+    /// Ends the span without a trace of it: its work was put aside.
+    pub fn discard(mut self) {
+        self.span = None;
     }
 
     /// Adds an attribute. Each name may be set once.

@@ -89,6 +89,27 @@ async fn traces_that_nobody_wants_recorded_are_not() {
 }
 
 #[tokio::test]
+async fn work_that_is_put_aside_and_taken_up_again_is_one_span() {
+    let collector = Collector::start();
+    let endpoint = collector.url();
+    let telemetry = start(&[("tracing-protocol", "http/protobuf"), ("tracing-endpoint", &endpoint)], &Metrics::new());
+    let tracer = telemetry.tracer().unwrap();
+    let take_up = || tracer.take_up(&parent(), "kafka_receive", Kind::Consumer, &("orders", 7)).unwrap();
+    let first = take_up();
+    let attempt = first.child("POST", Kind::Client).unwrap();
+    drop(attempt);
+    first.discard();
+    let mut second = take_up();
+    second.began(Duration::from_secs(3));
+    drop(second);
+    telemetry.finish(LIMIT).await;
+    let spans = blocking(move || collector.spans(2)).await;
+    let [attempt, receive] = &spans[..] else { panic!("{spans:?}") };
+    assert_eq!((attempt.name.as_str(), &attempt.parent_id), ("POST", &receive.span_id));
+    assert!(receive.nanos >= 3_000_000_000, "{receive:?}");
+}
+
+#[tokio::test]
 async fn without_an_export_there_is_no_tracer_and_nothing_to_wait_for() {
     let telemetry = start(&[("metrics-protocol", "prometheus"), ("tracing-sampling-rate", "1")], &Metrics::new());
     assert!(telemetry.tracer().is_none());
