@@ -22,6 +22,7 @@ use millrace_runtime::health::Readiness;
 use millrace_runtime::metrics::{Metrics, MetricsError};
 use millrace_runtime::secrets::Secrets;
 use millrace_runtime::startup::{self, Problems, Usage, with_causes};
+use millrace_runtime::telemetry::Telemetry;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::{error, info, warn};
@@ -90,10 +91,13 @@ impl Process {
         let drain = Drain::new(env.admin.drain);
         let metrics = Metrics::new();
         metrics.build_info()?;
-        let families = DispatcherMetrics::register(&metrics, &env.metrics)?;
+        let observability = Observability::read(&env.observability)?;
+        let telemetry = Telemetry::start(&observability, &env.service, &env.otel, &metrics)?;
+        let mut families = DispatcherMetrics::register(&metrics, &env.metrics)?;
+        families.tracer = telemetry.tracer();
         let egresses = Egresses::new(common(families, &metrics, &drain)?, drain.clone());
         let readiness = Readiness::new();
-        serve_admin(&env, &metrics, &readiness, &egresses, &drain).await?;
+        serve_admin(&env, &observability, &metrics, (&readiness, &egresses), &drain).await?;
         let (changed, mut changes) = mpsc::channel(1);
         let _watch = watch_files(&env, changed)?;
         let file = ContractFile::new(&env.contract);
@@ -107,7 +111,7 @@ impl Process {
             }
         };
         info!(signal, "Running shutdown hook");
-        process.leave(&drain).await;
+        process.leave(&drain, telemetry).await;
         Ok(())
     }
 
@@ -155,13 +159,14 @@ impl Process {
         }
     }
 
-    async fn leave(self, drain: &Drain) {
+    async fn leave(self, drain: &Drain, telemetry: Telemetry) {
         self.readiness.set(false);
         remove(&self.env.admin.health_file);
         drain.start();
         let deadline = Instant::now() + drain.deadline.saturating_sub(LEAVING);
         self.egresses.stop(deadline).await;
         drain.finish().await;
+        telemetry.finish(drain.remaining()).await;
         info!("Dispatcher stopped");
     }
 }
@@ -207,12 +212,11 @@ fn watch_files(env: &DispatcherEnv, changed: mpsc::Sender<()>) -> Result<Watch, 
 
 async fn serve_admin(
     env: &DispatcherEnv,
+    observability: &Observability,
     metrics: &Metrics,
-    readiness: &Readiness,
-    egresses: &Egresses,
+    (readiness, egresses): (&Readiness, &Egresses),
     drain: &Drain,
 ) -> Result<(), Problems> {
-    let observability = Observability::read(&env.observability)?;
     for warning in &observability.warnings {
         warn!(path = %env.observability.display(), key = warning.key, reason = warning.reason, "Key without effect");
     }

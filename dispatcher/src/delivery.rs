@@ -14,6 +14,7 @@ use http::StatusCode;
 use http::header::AUTHORIZATION;
 use millrace_event::Event;
 use millrace_runtime::clock;
+use millrace_runtime::telemetry::OpenSpan;
 use tracing::{debug, warn};
 
 use crate::metrics::Role;
@@ -24,6 +25,8 @@ use crate::pressure::{Patience, Report};
 use crate::route::Route;
 use crate::sender::{Connection, Outgoing};
 use crate::slot::{Slot, Stopping};
+use crate::spans;
+use request::Trace;
 use retry::{FailedAttempt, NextStep, next_step, spread};
 
 /// Where the event comes from: for logs, the spread of retries and the trace headers.
@@ -125,7 +128,9 @@ async fn attempt(
 ) -> Result<Answer, Failure> {
     // Not part of the attempt's time: the cluster has limits of its own.
     let token = route.authorization.header().await?;
-    let mut headers = request::headers(route, event, &origin, number)?;
+    let span = spans::attempt(origin.trace, &route.target);
+    let trace = Trace { attempt: span.as_ref().map(OpenSpan::context), ..origin.trace };
+    let mut headers = request::headers(route, event, &Origin { trace, ..origin }, number)?;
     if let Some(token) = &token {
         headers.insert(AUTHORIZATION, token.clone());
     }
@@ -136,6 +141,7 @@ async fn attempt(
     {
         route.authorization.refused(token);
     }
+    spans::attempted(span, &result);
     result
 }
 

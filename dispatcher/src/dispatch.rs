@@ -19,6 +19,7 @@ use crate::pipeline::{Pipeline, SourceRules};
 use crate::record::Record;
 use crate::reply;
 use crate::slot::Slot;
+use crate::spans;
 use crate::undelivered;
 
 /// What became of a record.
@@ -36,11 +37,14 @@ pub(crate) enum Dispatched {
 pub(crate) async fn dispatch(pipeline: &Pipeline, record: &Record, slot: &mut Slot) -> Dispatched {
     let started = Instant::now();
     let trace = Trace::of(record.headers());
-    let origin = Origin { partition: record.partition, offset: record.offset, trace };
+    let mut receiving = spans::receive(pipeline, record, trace);
     let event = match decode(pipeline, record) {
         Ok(event) => event,
         Err(reason) => return invalid(pipeline, record, &reason),
     };
+    spans::decoded(receiving.as_mut(), &event, slot);
+    let trace = Trace { span: receiving.as_ref(), ..trace };
+    let origin = Origin { partition: record.partition, offset: record.offset, trace };
     let matches = pipeline.filter.matches(&event);
     if slot.attempts_before() == 0 {
         pipeline.metrics.processed(&event.ty, started.elapsed());
@@ -55,7 +59,10 @@ pub(crate) async fn dispatch(pipeline: &Pipeline, record: &Record, slot: &mut Sl
             pipeline.metrics.dispatched(&event.ty, Some(status), sent.elapsed());
             return finished(pipeline, record, &event, Outcome::Delivered);
         }
-        Err(Undelivered::Abandoned) => return Dispatched::Abandoned,
+        Err(Undelivered::Abandoned) => {
+            spans::abandoned(receiving, slot);
+            return Dispatched::Abandoned;
+        }
         Err(Undelivered::Failed(failure)) => failure,
     };
     pipeline.metrics.dispatched(&event.ty, failure.status(), sent.elapsed());

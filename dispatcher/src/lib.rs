@@ -28,6 +28,7 @@ mod route;
 mod sender;
 mod settings;
 mod slot;
+mod spans;
 #[cfg(test)]
 mod testing;
 mod undelivered;

@@ -7,6 +7,7 @@ pub(crate) mod attempts;
 pub(crate) mod kafka;
 mod outcomes;
 pub(crate) mod pressure;
+mod role;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use millrace_config::env::MetricsEnv;
 use millrace_runtime::clock;
 use millrace_runtime::metrics::family::OwnerLabels;
 use millrace_runtime::metrics::{CounterFamily, GaugeFamily, Latency, LatencyFamily, Metrics, MetricsError, Series};
+use millrace_runtime::telemetry::Tracer;
 use prometheus::{IntCounter, IntGauge};
 
 use crate::outcome::Outcome;
@@ -25,6 +27,7 @@ use attempts::{AttemptFamily, Attempts};
 use kafka::{KafkaFamilies, KafkaSeries};
 use outcomes::Outcomes;
 use pressure::{PressureFamilies, PressureSeries};
+pub(crate) use role::Role;
 
 const DISPATCH_LATENCY: &str = "kn_eventing_dispatch_latency_ms";
 const PROCESS_LATENCY: &str = "kn_eventing_process_latency_ms";
@@ -47,27 +50,6 @@ const SKIPPED_TYPE: &str = "OffsetSkippingCloudEvent";
 /// Stands for every type when the label is switched off.
 const UNKNOWN_TYPE: &str = "unknown";
 
-/// Whom a request goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    Subscriber,
-    DeadLetterSink,
-    Reply,
-}
-
-impl Role {
-    pub(crate) const ALL: [Self; 3] = [Self::Subscriber, Self::DeadLetterSink, Self::Reply];
-
-    /// The word used in logs.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Subscriber => "subscriber",
-            Self::DeadLetterSink => "dead_letter_sink",
-            Self::Reply => "reply",
-        }
-    }
-}
-
 /// The families of the process.
 #[derive(Clone, Debug)]
 pub(crate) struct DispatcherMetrics {
@@ -84,6 +66,7 @@ pub(crate) struct DispatcherMetrics {
     pressure: PressureFamilies,
     kafka: KafkaFamilies,
     event_types: bool,
+    pub(crate) tracer: Option<Tracer>,
 }
 
 impl DispatcherMetrics {
@@ -127,6 +110,7 @@ impl DispatcherMetrics {
             pressure: PressureFamilies::register(metrics)?,
             kafka: KafkaFamilies::register(metrics, !wanted.disable_kafka_clients)?,
             event_types: !wanted.disable_event_type,
+            tracer: None,
         })
     }
 
@@ -158,6 +142,7 @@ impl DispatcherMetrics {
             _in_flight: in_flight,
             _events: events,
             event_types: self.event_types,
+            tracer: self.tracer.clone(),
         }
     }
 }
@@ -191,6 +176,8 @@ pub(crate) struct EgressMetrics {
     _in_flight: Arc<Series<IntGauge>>,
     _events: Arc<Series<IntCounter>>,
     event_types: bool,
+    /// Absent while traces are not exported.
+    pub(crate) tracer: Option<Tracer>,
 }
 
 /// Only with `enableOrderedExecutorMetrics`.

@@ -31,6 +31,8 @@ use crate::sender::{self, AnswerBody, ClientError, Sender, TrustedRoots};
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     pub(crate) egress: Arc<Egress>,
+    /// The bootstrap servers, for spans.
+    pub(crate) brokers: String,
     pub(crate) filter: Filter,
     /// Extensions that are set on every event, in this order, over what it has.
     pub(crate) overrides: Vec<(String, String)>,
@@ -120,6 +122,7 @@ impl Pipeline {
         let dead_letter = egress.delivery.dead_letter.as_ref();
         Ok(Self {
             egress: Arc::clone(egress),
+            brokers: resource.bootstrap_servers.clone(),
             filter: filter::compile(&egress.filters)?,
             overrides: overrides(resource)?,
             source_rules: source_rules(resource, egress, &settings.consumer),

@@ -9,11 +9,13 @@ pub(crate) mod topic;
 use bytes::Bytes;
 use millrace_event::{Event, http_binding, kafka_binding};
 
+use crate::delivery::request::Trace;
 use crate::delivery::{Origin, Undelivered, deliver};
 use crate::metrics::Role;
 use crate::outcome::{Answer, Failure};
 use crate::pipeline::{Pipeline, ReplyRoute};
 use crate::slot::Slot;
+use crate::spans;
 
 /// Sends the reply, if the answer is one and replies are wanted.
 ///
@@ -49,7 +51,17 @@ pub(crate) async fn handle(
 async fn store(pipeline: &Pipeline, topic: &str, event: &Event<'_>, origin: Origin<'_>) -> Result<(), Failure> {
     let not_stored = |reason: String| Failure::ReplyNotStored { topic: topic.to_owned(), reason };
     let _in_flight = pipeline.metrics.in_flight(Role::Reply);
-    pipeline.producer.store_event(topic, event, origin.trace).await.map_err(|error| not_stored(error.to_string()))
+    let mut span = spans::reply(origin.trace, topic);
+    let parent = span.as_ref().map(|span| span.context().traceparent());
+    let trace =
+        Trace { traceparent: parent.as_ref().map(String::as_bytes).or(origin.trace.traceparent), ..origin.trace };
+    let stored = pipeline.producer.store_event(topic, event, trace).await;
+    stored.map_err(|error| {
+        if let Some(span) = &mut span {
+            span.fail(error.to_string());
+        }
+        not_stored(error.to_string())
+    })
 }
 
 /// `None` when the answer is empty and no event.

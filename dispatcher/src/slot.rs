@@ -182,6 +182,16 @@ impl Slot {
         *self.attempts.since.get_or_insert(now)
     }
 
+    /// When the record was first sent, if it was parked since.
+    pub(crate) fn sent_since(&self) -> Option<Instant> {
+        self.attempts.since
+    }
+
+    /// Whether the delivery ended because the record was parked.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.parked.is_some()
+    }
+
     /// How the record waits, if the delivery ended because it was parked.
     pub(crate) fn take_parked(&mut self) -> Option<Parked> {
         self.parked.take()

@@ -21,6 +21,7 @@ use millrace_runtime::drain::Drain;
 use millrace_runtime::event_types::EventTypes;
 use millrace_runtime::metrics::Metrics;
 use millrace_runtime::secrets::Secrets;
+use millrace_runtime::telemetry::Tracer;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -171,6 +172,13 @@ pub(crate) fn shared_to(url: &str, egress: &str, properties: &str) -> Shared {
     shared_in(&no_cluster(), url, egress, properties)
 }
 
+/// As [`shared`] without properties, and with somewhere for spans to go.
+pub(crate) fn shared_with(tracer: Option<Tracer>, subscriber: &Subscriber, egress: &str) -> Shared {
+    let mut common = common(&no_cluster());
+    common.metrics.tracer = tracer;
+    shared_by(common, &subscriber.url, egress, "")
+}
+
 /// A cluster that is not there.
 pub(crate) fn no_cluster() -> Cluster {
     Cluster::of_kubeconfig(Path::new("/nowhere/kubeconfig"), Duration::from_secs(1))
@@ -190,6 +198,10 @@ pub(crate) fn common(cluster: &Cluster) -> Common {
 
 /// As [`shared_to`], with a cluster that has tokens and takes `EventType` objects.
 pub(crate) fn shared_in(cluster: &Cluster, url: &str, egress: &str, properties: &str) -> Shared {
+    shared_by(common(cluster), url, egress, properties)
+}
+
+fn shared_by(common: Common, url: &str, egress: &str, properties: &str) -> Shared {
     let egress = egress.replace("URL", url);
     let contract = format!(
         r#"{{"generation":"1","resources":[{{"uid":"r","topics":["orders"],"bootstrapServers":"127.0.0.1:1",
@@ -208,7 +220,7 @@ pub(crate) fn shared_in(cluster: &Cluster, url: &str, egress: &str, properties: 
         consumer: kafka::consumer(&properties).unwrap(),
         client: http_client::http_client(&properties).unwrap(),
     };
-    let Common { tokens, event_types, metrics, .. } = common(cluster);
+    let Common { tokens, event_types, metrics, .. } = common;
     let producer = Arc::new(RecordProducer::new(&BTreeMap::new()));
     let links = Links { producer, tokens, event_types, metrics: metrics.egress(egress) };
     Shared {

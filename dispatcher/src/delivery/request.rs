@@ -4,6 +4,7 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use millrace_event::{Event, http_binding};
+use millrace_runtime::telemetry::{OpenSpan, TraceContext};
 
 use super::Origin;
 use super::retry::spread;
@@ -26,6 +27,10 @@ pub(crate) struct Trace<'a> {
     pub(crate) traceparent: Option<&'a [u8]>,
     pub(crate) tracestate: Option<&'a [u8]>,
     pub(crate) baggage: Option<&'a [u8]>,
+    /// The span of handling the record, if its trace is recorded.
+    pub(crate) span: Option<&'a OpenSpan>,
+    /// The span of this attempt, if there is one.
+    pub(crate) attempt: Option<TraceContext>,
 }
 
 impl<'a> Trace<'a> {
@@ -70,9 +75,9 @@ pub(crate) fn headers(
 
 /// Continues the record's trace with a parent id of this attempt. Without a valid `traceparent` nothing is sent.
 fn add_trace(headers: &mut HeaderMap, origin: &Origin<'_>, attempt: u32) {
-    let Some(traceparent) = origin.trace.traceparent.and_then(|parent| next_parent(parent, origin, attempt)) else {
-        return;
-    };
+    let own = origin.trace.attempt.and_then(|span| HeaderValue::try_from(span.traceparent()).ok());
+    let next = || origin.trace.traceparent.and_then(|parent| next_parent(parent, origin, attempt));
+    let Some(traceparent) = own.or_else(next) else { return };
     headers.insert(TRACEPARENT, traceparent);
     let others = [(TRACESTATE, origin.trace.tracestate), (BAGGAGE, origin.trace.baggage)];
     for (name, value) in others {
