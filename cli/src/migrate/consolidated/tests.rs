@@ -1,3 +1,5 @@
+//! Which changes a consolidated channel leads to, as tables.
+
 use super::super::plan::{Change, Undo};
 use super::*;
 

@@ -1,3 +1,5 @@
+//! Which changes a cluster with the current Kafka channel leads to, as tables.
+
 use super::super::plan::{Change, Undo};
 use super::super::world::{Resource, SERVICE};
 use super::*;
