@@ -3,6 +3,8 @@
 //! Pure: knows the objects of the index and the naming rules of a cluster, asks no network.
 //! Source: control-plane spec 1.3 and 2.5c; Knative's URI resolver.
 
+pub mod references;
+
 use crate::api::meta::{Destination, KReference};
 use crate::index::{Index, is_kafka_channel};
 
@@ -38,6 +40,15 @@ pub fn channel_host(namespace: &str, channel: &str, domain: &str) -> String {
 }
 
 impl Addressing {
+    /// The cluster's domain; the usual one where there may be no cluster.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        match self {
+            Self::Cluster { domain } => domain,
+            Self::Ingress { .. } => DEFAULT_DOMAIN,
+        }
+    }
+
     /// The URL to which events for a channel are posted.
     #[must_use]
     pub fn channel_url(&self, namespace: &str, channel: &str) -> String {
@@ -49,7 +60,7 @@ impl Addressing {
 }
 
 /// A destination that can be sent to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Address {
     /// Absolute http or https URL, as written where it was written.
     pub url: String,
@@ -79,6 +90,18 @@ pub enum ResolveError {
         /// Of the reference.
         name: String,
     },
+    /// An object of the cluster that has no address to send to.
+    #[error("{kind} {namespace}/{name} {message}")]
+    Object {
+        /// Of the reference.
+        kind: String,
+        /// Of the reference.
+        namespace: String,
+        /// Of the reference.
+        name: String,
+        /// Why not.
+        message: String,
+    },
     /// A kind whose address only a cluster could tell.
     #[error("the address of a {kind} ({api_version}) cannot be found out here; give its uri instead")]
     UnknownKind {
@@ -100,20 +123,26 @@ pub fn resolve(
     addressing: &Addressing,
 ) -> Result<Address, ResolveError> {
     let uri = destination.uri.as_deref().filter(|uri| !uri.is_empty());
-    let url = match (&destination.reference, uri) {
+    let bare = |url: String| Address { url, ca_certs: String::new(), audience: String::new() };
+    let found = match (&destination.reference, uri) {
         (None, None) => return Err(ResolveError::Empty),
-        (None, Some(uri)) if is_absolute(uri) => uri.to_owned(),
+        (None, Some(uri)) if is_absolute(uri) => bare(uri.to_owned()),
         (None, Some(uri)) => return Err(ResolveError::NotAbsolute(uri.to_owned())),
-        (Some(reference), None) => reference_url(reference, namespace, index, addressing)?,
+        (Some(reference), None) => reference_address(reference, namespace, index, addressing)?,
         (Some(_), Some(uri)) if uri.contains("://") => {
             return Err(ResolveError::AbsoluteWithReference(uri.to_owned()));
         }
-        (Some(reference), Some(uri)) => join(&reference_url(reference, namespace, index, addressing)?, uri),
+        (Some(reference), Some(uri)) => {
+            let base = reference_address(reference, namespace, index, addressing)?;
+            Address { url: join(&base.url, uri), ..base }
+        }
     };
+    // What the destination says itself wins over what its object says.
+    let own = |own: &Option<String>, found: String| own.clone().filter(|own| !own.is_empty()).unwrap_or(found);
     Ok(Address {
-        url,
-        ca_certs: destination.ca_certs.clone().unwrap_or_default(),
-        audience: destination.audience.clone().unwrap_or_default(),
+        ca_certs: own(&destination.ca_certs, found.ca_certs),
+        audience: own(&destination.audience, found.audience),
+        url: found.url,
     })
 }
 
@@ -126,6 +155,24 @@ pub fn is_absolute(uri: &str) -> bool {
     })
 }
 
+fn reference_address(
+    reference: &KReference,
+    parent_namespace: &str,
+    index: &Index,
+    addressing: &Addressing,
+) -> Result<Address, ResolveError> {
+    let domain = addressing.domain();
+    match index.references.address(reference, parent_namespace, domain) {
+        Some(found) => found,
+        None => reference_url(reference, parent_namespace, index, addressing).map(|url| Address {
+            url,
+            ca_certs: String::new(),
+            audience: String::new(),
+        }),
+    }
+}
+
+/// Without a cluster: by the rules for names alone.
 fn reference_url(
     reference: &KReference,
     parent_namespace: &str,
@@ -141,11 +188,7 @@ fn reference_url(
         };
     }
     if reference.kind == "Service" && group.is_empty() {
-        let domain = match addressing {
-            Addressing::Cluster { domain } => domain,
-            Addressing::Ingress { .. } => DEFAULT_DOMAIN,
-        };
-        return Ok(format!("http://{}.{namespace}.svc.{domain}", reference.name));
+        return Ok(format!("http://{}.{namespace}.svc.{}", reference.name, addressing.domain()));
     }
     Err(ResolveError::UnknownKind { kind: reference.kind.clone(), api_version: reference.api_version.clone() })
 }

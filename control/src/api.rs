@@ -11,6 +11,7 @@ pub mod decode;
 pub mod delivery;
 pub mod duration;
 pub mod meta;
+pub mod policy;
 pub mod subscription;
 
 use std::collections::BTreeMap;

@@ -29,6 +29,8 @@ use crate::topics::Topics;
 use crate::topics::admin::AdminTopics;
 use crate::topics::embedded::EmbeddedTopics;
 
+mod cluster;
+
 const EXAMPLES: &str = "\
 Examples:
   # Objects in ./objects, results in ./state, an Apache Kafka on this machine:
@@ -59,6 +61,8 @@ struct Cli {
 enum Command {
     /// Reads objects from a folder of YAML files and watches it; needs no Kubernetes
     Directory(DirectoryArgs),
+    /// Works on the objects of a Kubernetes cluster: the one of KUBECONFIG, else the one that it runs in
+    Kubernetes,
     /// Prints the definitions of our objects as YAML, for `kubectl apply --server-side -f -`
     Crds(CrdsArgs),
 }
@@ -111,6 +115,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match cli.command {
         Command::Directory(args) => startup::run("millrace-control", || run(args)),
+        Command::Kubernetes => startup::run("millrace-control", cluster::run),
         Command::Crds(args) => startup::run("millrace-control", || print_crds(&args)),
     }
 }
@@ -181,6 +186,7 @@ fn wire(args: DirectoryArgs, env: &ControlEnv) -> Result<Wiring, Problems> {
         system_namespace: env.channel.system_namespace.clone(),
         default_backoff: env.channel.default_backoff_delay,
         contract_place: "Contract file contract/data".to_owned(),
+        cluster: None,
     };
     Ok(Wiring { folders: Folders { objects, state }, settings, prober, embedded })
 }
@@ -209,16 +215,7 @@ async fn serve(wiring: Wiring, env: &ControlEnv) -> Result<(), Problems> {
     let readiness = Readiness::new();
     let metrics = Metrics::new();
     let own_metrics = ControlMetrics::register(&metrics)?;
-    if let Some(address) = &env.admin.address {
-        let listener = admin::bind(address).await?;
-        let admin = Admin { metrics, readiness: readiness.clone(), routes: axum::Router::new() };
-        let token = drain.token();
-        drain.tracker().spawn(async move {
-            if let Err(error) = admin::serve(listener, admin, admin::METRICS_PATH, token).await {
-                error!(error = startup::with_causes(&error), "Admin server failed");
-            }
-        });
-    }
+    serve_admin(env, &drain, metrics, &readiness).await?;
     let token = drain.token();
     let Wiring { folders, settings, prober, embedded } = wiring;
     let shell = async {
@@ -238,6 +235,20 @@ async fn serve(wiring: Wiring, env: &ControlEnv) -> Result<(), Problems> {
     // Nothing is in flight that must be finished: every write is atomic, and Kafka is asked again at the next start.
     drain.finish().await;
     ended
+}
+
+/// Starts the admin server if there is an address for it.
+async fn serve_admin(env: &ControlEnv, drain: &Drain, metrics: Metrics, readiness: &Readiness) -> Result<(), Problems> {
+    let Some(address) = &env.admin.address else { return Ok(()) };
+    let listener = admin::bind(address).await?;
+    let admin = Admin { metrics, readiness: readiness.clone(), routes: axum::Router::new() };
+    let token = drain.token();
+    drain.tracker().spawn(async move {
+        if let Err(error) = admin::serve(listener, admin, admin::METRICS_PATH, token).await {
+            error!(error = startup::with_causes(&error), "Admin server failed");
+        }
+    });
+    Ok(())
 }
 
 async fn shell<T: Topics>(

@@ -4,13 +4,14 @@
 //! Source: control-plane spec 2.4, 2.6, 2.7, 2.8 and 2.15.
 
 pub mod delivery;
+pub mod policies;
 
 use millrace_config::contract::wire;
 
 use crate::addressable::{Address, DEFAULT_DOMAIN, channel_host};
 use crate::api::channel::Channel;
 use crate::api::meta::Meta;
-use crate::features::{Authorization, Flags};
+use crate::features::Flags;
 use crate::kafka_access::{ContractAuth, KafkaAccess};
 
 /// The consumer group of a subscription. There is no template for it: positions in topics hang on this name.
@@ -45,7 +46,6 @@ pub fn resource(
             path: format!("/{namespace}/{name}"),
             host: channel_host(namespace, name, if domain.is_empty() { DEFAULT_DOMAIN } else { domain }),
             audience: if flags.oidc { audience(namespace, name) } else { String::new() },
-            event_policies: if flags.oidc { default_policies(flags.authorization, namespace) } else { Vec::new() },
             ..wire::Ingress::default()
         }),
         egress_config,
@@ -72,18 +72,6 @@ pub fn resource(
 #[must_use]
 pub fn audience(namespace: &str, name: &str) -> String {
     format!("messaging.knative.dev/kafkachannel/{namespace}/{name}").to_lowercase()
-}
-
-/// What applies to a channel with OIDC and without an EventPolicy.
-fn default_policies(mode: Authorization, namespace: &str) -> Vec<wire::EventPolicy> {
-    let prefix = match mode {
-        Authorization::DenyAll => return Vec::new(),
-        Authorization::AllowAll => String::new(),
-        Authorization::AllowSameNamespace => format!("system:serviceaccount:{namespace}:"),
-    };
-    let attributes = [("sub".to_owned(), prefix)].into();
-    let matcher = wire::TokenMatcher { prefix: Some(wire::Attributes { attributes }), ..wire::TokenMatcher::default() };
-    vec![wire::EventPolicy { token_matchers: vec![matcher], ..wire::EventPolicy::default() }]
 }
 
 /// A subscription with everything resolved.

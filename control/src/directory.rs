@@ -6,10 +6,8 @@
 //! a file that is gone for a moment must not cost events. Consumer groups stay, too: a subscription that comes back
 //! under its old name goes on where it stopped.
 
-mod changes;
 pub(crate) mod documents;
 mod folder;
-mod jobs;
 mod last_good;
 mod node;
 pub mod output;
@@ -25,16 +23,17 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use self::changes::Changes;
 use self::documents::Scan;
-use self::jobs::Jobs;
 use self::last_good::LastGood;
 use self::output::{Layout, Status};
 use crate::api::{Problem, Sourced};
+use crate::changes::Changes;
+use crate::jobs::{Jobs, Pace};
 use crate::metrics::ControlMetrics;
 use crate::probe::Prober;
 use crate::publish::Publisher;
 use crate::reconcile::observed::Observed;
+use crate::reconcile::plan::Failure;
 use crate::reconcile::{Outcome, Settings, reconcile};
 use crate::topics::Topics;
 
@@ -112,7 +111,7 @@ pub async fn run<T: Topics>(
         settings: Arc::new(settings),
         layout,
         publisher,
-        jobs: Jobs::new(topics, prober),
+        jobs: Jobs::new(topics, prober, Pace::default()),
         observed: Observed { published, ..Observed::default() },
         last_good: LastGood::default(),
         objects: Vec::new(),
@@ -192,7 +191,8 @@ impl<T: Topics> Shell<T> {
             Ok(published) => self.observed.published = published,
             Err(error) => {
                 self.failed("Contract cannot be written", &error);
-                self.observed.write_error = Some(error.to_string());
+                let reason = format!("Failed to update {}", self.settings.contract_place);
+                self.observed.write_error = Some(Failure { reason, message: error.to_string() });
             }
         }
         if before != (self.observed.published.clone(), self.observed.write_error.clone()) {

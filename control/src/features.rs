@@ -25,6 +25,29 @@ pub enum Authorization {
     DenyAll,
 }
 
+impl Authorization {
+    /// As it stands in the ConfigMap.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AllowAll => "allow-all",
+            Self::AllowSameNamespace => "allow-same-namespace",
+            Self::DenyAll => "deny-all",
+        }
+    }
+}
+
+/// Which of http and https addresses channels have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// http alone.
+    Disabled,
+    /// Both, http first.
+    Permissive,
+    /// https alone.
+    Strict,
+}
+
 /// What is switched on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flags {
@@ -38,6 +61,8 @@ pub struct Flags {
     pub oidc: bool,
     /// Applies with `oidc` only.
     pub authorization: Authorization,
+    /// Which addresses channels have.
+    pub transport: Transport,
     /// Ordered egresses are limited in rate.
     pub rate_limiter: bool,
     /// Ordered egresses have extra meters.
@@ -64,6 +89,15 @@ pub fn read(index: &Index, problems: &mut Vec<Problem>) -> Flags {
             Authorization::AllowSameNamespace
         }
     };
+    let transport = match core.text("transport-encryption").map(str::to_lowercase).as_deref() {
+        None | Some("disabled" | "") => Transport::Disabled,
+        Some("permissive") => Transport::Permissive,
+        Some("strict") => Transport::Strict,
+        Some(other) => {
+            core.report("transport-encryption", format!("{other:?} is unknown; disabled applies"));
+            Transport::Disabled
+        }
+    };
     let mut kafka = Reader { entry: index.config_maps.get(KAFKA_FEATURES), problems: core.problems };
     let rate_limiter = kafka.switch(&["dispatcher-rate-limiter", "dispatcher.rate-limiter"], false);
     let ordered_executor_metrics =
@@ -75,6 +109,7 @@ pub fn read(index: &Index, problems: &mut Vec<Problem>) -> Flags {
         event_type_auto_create,
         oidc,
         authorization,
+        transport,
         rate_limiter,
         ordered_executor_metrics,
         channel_topic,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use crate::addressable::references::References;
 use crate::api::channel::Channel;
 use crate::api::core::{ConfigMap, Secret};
 use crate::api::subscription::Subscription;
@@ -35,6 +36,10 @@ pub struct Index {
     pub secrets: BTreeMap<Key, Entry<Secret>>,
     /// By name alone: the directory shell takes the known names in any namespace.
     pub config_maps: BTreeMap<String, Entry<ConfigMap>>,
+    /// Channels that somebody deleted and whose finalizers keep them, by namespace and name.
+    pub departing: BTreeMap<Key, Entry<Channel>>,
+    /// What is known about other objects that destinations point at.
+    pub references: References,
     /// Objects that were refused.
     pub problems: Vec<Problem>,
 }
@@ -75,7 +80,8 @@ impl Index {
         match object {
             Object::Channel(mut object) => {
                 object.meta.uid = uid;
-                self.channels.insert(key, Entry { object: *object, source });
+                let channels = if object.meta.departing { &mut self.departing } else { &mut self.channels };
+                channels.insert(key, Entry { object: *object, source });
             }
             Object::Subscription(mut object) => {
                 object.meta.uid = uid;

@@ -9,7 +9,10 @@ mod secret;
 use millrace_config::contract::credentials::{Credentials, CredentialsError};
 use millrace_config::contract::wire;
 
-use crate::index::Index;
+use std::collections::BTreeMap;
+
+use crate::api::core::ConfigMap;
+use crate::index::{Index, Key};
 
 /// Where Kafka is and how to get in.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +66,14 @@ pub enum AccessError {
     /// The Secret that the ConfigMap names is not there.
     #[error("failed to get secret {0}: it does not exist")]
     NoSecret(String),
+    /// The Secret that the ConfigMap names cannot be read.
+    #[error("failed to get secret {secret}: {reason}")]
+    UnreadableSecret {
+        /// Namespace and name.
+        secret: String,
+        /// Why not.
+        reason: String,
+    },
     /// The Secret cannot be used.
     #[error("secret {secret}: {error}")]
     Secret {
@@ -71,6 +82,35 @@ pub enum AccessError {
         /// Which key and why, without its value.
         error: CredentialsError,
     },
+}
+
+impl AccessError {
+    /// The same error in a cluster: with namespaces, and with what is known about Secrets that cannot be read.
+    #[must_use]
+    pub fn explained(self, unreadable: &BTreeMap<Key, String>, namespace: &str) -> Self {
+        match self {
+            Self::NoConfigMap(name) => Self::NoConfigMap(format!("{namespace}/{name}")),
+            Self::NoSecret(secret) => {
+                let found = unreadable.iter().find(|((namespace, name), _)| secret == format!("{namespace}/{name}"));
+                match found {
+                    Some((_, reason)) => Self::UnreadableSecret { secret, reason: reason.clone() },
+                    None => Self::NoSecret(secret),
+                }
+            }
+            other @ (Self::NoServers(_)
+            | Self::NotANumber { .. }
+            | Self::UnreadableSecret { .. }
+            | Self::Secret { .. }) => other,
+        }
+    }
+}
+
+/// Namespace and name of the Secret that a ConfigMap with bootstrap servers names; absent: none.
+#[must_use]
+pub fn secret_of(config: &ConfigMap) -> Option<Key> {
+    let name = config.text("auth.secret.ref.name")?.trim();
+    let namespace = config.text("auth.secret.ref.namespace").map(str::trim).filter(|name| !name.is_empty());
+    Some((namespace.unwrap_or(&config.meta.namespace).to_owned(), name.to_owned()))
 }
 
 /// Finds the Kafka to use. Servers given as `servers` win over the ConfigMap's; with `embedded`, credentials of the
@@ -108,9 +148,7 @@ pub fn find(
             return Err(AccessError::NotANumber { config_map: map_name, key, found: found.to_owned() });
         }
     }
-    let Some(secret_name) = config.text("auth.secret.ref.name").filter(|_| !embedded) else { return Ok(open) };
-    let namespace = config.text("auth.secret.ref.namespace").map(str::trim).filter(|name| !name.is_empty());
-    let key = (namespace.unwrap_or(&config.meta.namespace).to_owned(), secret_name.trim().to_owned());
+    let Some(key) = secret_of(config).filter(|_| !embedded) else { return Ok(open) };
     let secret_place = format!("{}/{}", key.0, key.1);
     let Some(secret) = index.secrets.get(&key) else { return Err(AccessError::NoSecret(secret_place)) };
     let (auth, credentials) =

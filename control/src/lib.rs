@@ -4,16 +4,20 @@
 //! path of an event: ingress and dispatcher go on with the last contract when this process is gone.
 
 pub mod addressable;
+pub mod addresses;
 pub mod api;
 pub mod app;
 mod atomic;
+mod changes;
 pub mod contract;
 pub mod crds;
 pub mod directory;
 pub mod features;
 pub mod files;
 pub mod index;
+mod jobs;
 pub mod kafka_access;
+pub mod kubernetes;
 pub mod metrics;
 pub mod offsets;
 pub mod probe;

@@ -17,6 +17,10 @@ const PROBLEMS: &str = "millrace_control_problems";
 const CHANNELS: &str = "millrace_control_channels";
 const CHANNELS_READY: &str = "millrace_control_channels_ready";
 const SUBSCRIPTIONS: &str = "millrace_control_subscriptions";
+const LEADING: &str = "millrace_control_leading";
+const API_WRITES: &str = "millrace_control_api_writes_total";
+const API_WRITE_FAILURES: &str = "millrace_control_api_write_failures_total";
+const CONTRACT_FULL: &str = "millrace_control_contract_full_percent";
 const SUBSCRIPTIONS_READY: &str = "millrace_control_subscriptions_ready";
 
 /// Instruments of one process.
@@ -31,6 +35,11 @@ pub struct ControlMetrics {
     channels_ready: IntGauge,
     subscriptions: IntGauge,
     subscriptions_ready: IntGauge,
+    /// In a cluster alone.
+    pub(crate) leading: IntGauge,
+    pub(crate) api_writes: IntCounter,
+    pub(crate) api_write_failures: IntCounter,
+    pub(crate) contract_full: IntGauge,
 }
 
 impl ControlMetrics {
@@ -51,6 +60,11 @@ impl ControlMetrics {
             channels_ready: metrics.gauge(CHANNELS_READY, "Channels that are ready.")?,
             subscriptions: metrics.gauge(SUBSCRIPTIONS, "Subscriptions.")?,
             subscriptions_ready: metrics.gauge(SUBSCRIPTIONS_READY, "Subscriptions that are ready.")?,
+            leading: metrics.gauge(LEADING, "1 while this process holds the lease and works, else 0.")?,
+            api_writes: metrics.counter(API_WRITES, "Writes of objects that the API server was asked for.")?,
+            api_write_failures: metrics.counter(API_WRITE_FAILURES, "Writes of objects that failed.")?,
+            contract_full: metrics
+                .gauge(CONTRACT_FULL, "Size of the contract in percent of what a ConfigMap takes.")?,
         })
     }
 

@@ -22,9 +22,9 @@ pub struct Publisher {
     generation: u64,
 }
 
-/// What the file holds.
-#[derive(Debug, PartialEq)]
-enum Existing {
+/// What is in the place of the contract.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Existing {
     /// Nothing yet: no file, or one without a byte, as in a new installation.
     Nothing,
     /// A contract.
@@ -91,13 +91,18 @@ fn read(path: &Path) -> io::Result<Existing> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Existing::Nothing),
         Err(error) => return Err(error),
     };
+    Ok(parse(&bytes))
+}
+
+/// What these bytes are.
+pub(crate) fn parse(bytes: &[u8]) -> Existing {
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Existing::Nothing);
+        return Existing::Nothing;
     }
-    Ok(match wire::from_json(&bytes) {
+    match wire::from_json(bytes) {
         Ok(contract) => Existing::Contract(contract),
-        Err(error) => Existing::Corrupt(salvage(&bytes), error.to_string()),
-    })
+        Err(error) => Existing::Corrupt(salvage(bytes), error.to_string()),
+    }
 }
 
 /// The generation of a file that was cut off or edited badly: the number after the field's name.

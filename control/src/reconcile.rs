@@ -6,22 +6,30 @@
 //! egress is, so that nothing sent to a ready channel is missed by a ready subscription.
 //! Source: control-plane spec 2.3, 2.6, 2.11 and 2.16.
 
+pub mod departure;
+mod leaving;
 mod names;
 pub mod observed;
+mod orphans;
 pub mod plan;
+mod publishable;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use millrace_config::contract::wire;
 
-use self::observed::{GroupKey, Observed, Progress, TopicKey};
-use self::plan::{ChannelPlan, Failure};
+use self::departure::Departure;
+use self::observed::{GroupKey, Observed, TopicKey};
+use self::orphans::{orphan_problems, orphans};
+use self::plan::ChannelPlan;
+use self::publishable::{missing_groups, missing_topics, publishable, wanted};
 use crate::addressable::Addressing;
-use crate::api::{Identity, Problem, Sourced};
+use crate::api::meta::Meta;
+use crate::api::{Problem, Sourced};
 use crate::files::Files;
-use crate::index::{Index, is_kafka_channel};
-use crate::kafka_access::{self, KafkaAccess};
+use crate::index::Index;
+use crate::kafka_access::{self, AccessError, KafkaAccess};
 use crate::status::{self, ChannelStatus, SubscriptionStatus};
 use crate::{features, files};
 
@@ -44,6 +52,17 @@ pub struct Settings {
     pub default_backoff: Duration,
     /// How conditions name the place of the contract, such as `Config map ns/name`.
     pub contract_place: String,
+    /// Absent outside a cluster, where nobody deletes anything in Kafka and an unready subscriber is its own affair.
+    pub cluster: Option<ClusterSettings>,
+}
+
+/// What only matters in a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterSettings {
+    /// The cluster name of the ingress' Service.
+    pub ingress_host: String,
+    /// Namespace and name of the Secret with the ingress' certificate.
+    pub tls_secret: (String, String),
 }
 
 /// A topic that must exist.
@@ -96,6 +115,16 @@ pub struct Outcome {
     pub groups: Vec<GroupKey>,
     /// Channels in the contract.
     pub probes: Vec<ProbeRequest>,
+    /// Deleted channels that the ingress must drop.
+    pub farewells: Vec<ProbeRequest>,
+    /// Topics of deleted channels, which nobody can write to any more.
+    pub remove_topics: Vec<TopicKey>,
+    /// Groups that nobody reads with any more; to be remembered beside the contract.
+    pub leaving: BTreeSet<GroupKey>,
+    /// Those of them that can be deleted now.
+    pub remove_groups: Vec<GroupKey>,
+    /// Deleted channels.
+    pub departures: Vec<Departure>,
     /// By namespace and name.
     pub channels: Vec<ChannelStatus>,
     /// By namespace, channel and order in it; those without a channel last.
@@ -109,30 +138,23 @@ pub struct Outcome {
 /// Computes the outcome.
 #[must_use]
 pub fn reconcile(objects: Vec<Sourced>, settings: &Settings, observed: &Observed) -> Outcome {
-    let index = Index::build(objects, &settings.system_namespace);
+    let mut index = Index::build(objects, &settings.system_namespace);
+    index.references = observed.cluster.references.clone();
+    let index = index;
     let mut problems = index.problems.clone();
     let flags = features::read(&index, &mut problems);
-    let access = kafka_access::find(
-        &index,
-        &settings.general_config,
-        settings.bootstrap_servers.as_deref(),
-        settings.embedded_broker,
-    );
+    let access = find_access(&index, settings, observed);
     let context = plan::Context { index: &index, settings, flags: &flags, access: access.as_ref(), observed };
     let plans: Vec<ChannelPlan<'_>> = index.channels.values().map(|entry| context.channel(entry)).collect();
 
     let contract = wire::Contract {
         resources: plans.iter().filter_map(|plan| publishable(plan, observed)).collect(),
+        trust_bundles: observed.cluster.trust_bundles.clone(),
         ..wire::Contract::default()
     };
     let wanted = Wanted { names: names::wanted(&plans, settings), ..wanted(&plans) };
     let topics = missing_topics(&plans, observed);
-    let groups = wanted
-        .groups
-        .iter()
-        .filter(|key| observed.has_topic(&key.topic) && !observed.has_offsets(key))
-        .cloned()
-        .collect();
+    let groups = missing_groups(&wanted, observed);
     let published: BTreeMap<&str, &wire::Resource> =
         contract.resources.iter().map(|resource| (resource.uid.as_str(), resource)).collect();
     let mut channels = Vec::new();
@@ -144,134 +166,53 @@ pub fn reconcile(objects: Vec<Sourced>, settings: &Settings, observed: &Observed
         subscriptions.append(&mut of_channel);
     }
     subscriptions.extend(orphans(&index));
-    let probes = plans
-        .iter()
-        .filter(|plan| published.contains_key(plan.channel.meta.uid.as_str()))
-        .map(|plan| {
-            let meta = &plan.channel.meta;
-            ProbeRequest { uid: meta.uid.clone(), path: format!("/{}/{}", meta.namespace, meta.name) }
-        })
-        .collect();
+    let probed = plans.iter().map(|plan| &plan.channel.meta).filter(|meta| published.contains_key(meta.uid.as_str()));
+    let probes = probed.map(ProbeRequest::of).collect();
     problems.extend(plans.iter().flat_map(ChannelPlan::problems));
     problems.extend(names::problems(&plans, observed));
     problems.extend(orphan_problems(&index));
     let files = files::build(&index, &settings.data_plane_config, &mut problems);
     problems.sort();
     problems.dedup();
-    Outcome { contract, access: access.ok(), wanted, topics, groups, probes, channels, subscriptions, files, problems }
+    let mut outcome = Outcome {
+        contract,
+        access: access.ok(),
+        wanted,
+        topics,
+        groups,
+        probes,
+        farewells: Vec::new(),
+        remove_topics: Vec::new(),
+        leaving: BTreeSet::new(),
+        remove_groups: Vec::new(),
+        departures: Vec::new(),
+        channels,
+        subscriptions,
+        files,
+        problems,
+    };
+    if settings.cluster.is_some() {
+        leaving::plan(observed, &mut outcome);
+        let access = outcome.access.clone();
+        departure::plan(&index, access.as_ref(), observed, &mut outcome);
+    }
+    outcome
 }
 
-/// What the contract says about a channel: the new resource once its topic exists, before that the one published
-/// earlier, if any. Nothing that works is taken away because something else does not work yet.
-fn publishable(plan: &ChannelPlan<'_>, observed: &Observed) -> Option<wire::Resource> {
-    let uid = &plan.channel.meta.uid;
-    let previous = observed.published.resources.get(uid);
-    let kept = |previous: &wire::Resource| {
-        let mut resource = previous.clone();
-        resource.egresses.retain(|egress| plan.subscribers.iter().any(|subscriber| subscriber.uid == egress.uid));
-        resource
-    };
-    let Ok(config) = &plan.config else { return previous.map(kept) };
-    let unmoved = previous.filter(|previous| {
-        previous.bootstrap_servers == config.key.servers && previous.topics.first() == Some(&config.key.topic)
-    });
-    if unmoved.is_none() && !observed.has_topic(&config.key) {
-        return previous.map(kept);
-    }
-    let mut resource = config.resource.clone();
-    for subscriber in &plan.subscribers {
-        let earlier = unmoved.and_then(|previous| previous.egresses.iter().find(|egress| egress.uid == subscriber.uid));
-        match &subscriber.egress {
-            Ok(egress) => {
-                let same_group = earlier.is_some_and(|earlier| earlier.consumer_group == egress.consumer_group);
-                if same_group || observed.has_offsets(&group_key(&config.key, egress)) {
-                    resource.egresses.push(egress.clone());
-                }
-            }
-            Err(_) => resource.egresses.extend(earlier.cloned()),
+fn find_access(index: &Index, settings: &Settings, observed: &Observed) -> Result<KafkaAccess, AccessError> {
+    let servers = settings.bootstrap_servers.as_deref();
+    let access = kafka_access::find(index, &settings.general_config, servers, settings.embedded_broker);
+    match &settings.cluster {
+        Some(_) => {
+            access.map_err(|error| error.explained(&observed.cluster.unreadable_secrets, &settings.system_namespace))
         }
+        None => access,
     }
-    Some(resource)
 }
 
-fn group_key(topic: &TopicKey, egress: &wire::Egress) -> GroupKey {
-    GroupKey { topic: topic.clone(), group: egress.consumer_group.clone() }
-}
-
-fn wanted(plans: &[ChannelPlan<'_>]) -> Wanted {
-    let mut wanted = Wanted::default();
-    for plan in plans {
-        wanted.channels.insert(plan.channel.meta.uid.clone());
-        let Ok(config) = &plan.config else { continue };
-        wanted.topics.insert(config.key.clone());
-        let egresses = plan.subscribers.iter().filter_map(|subscriber| subscriber.egress.as_ref().ok());
-        wanted.groups.extend(egresses.map(|egress| group_key(&config.key, egress)));
-    }
-    wanted
-}
-
-/// Topics that Kafka still has to be asked for. Two channels with one topic ask once.
-fn missing_topics(plans: &[ChannelPlan<'_>], observed: &Observed) -> Vec<TopicRequest> {
-    let mut topics: BTreeMap<TopicKey, TopicRequest> = BTreeMap::new();
-    let configs = plans.iter().filter_map(|plan| plan.config.as_ref().ok());
-    for config in configs.filter(|config| !observed.has_topic(&config.key)) {
-        topics.entry(config.key.clone()).or_insert_with(|| config.request());
-    }
-    topics.into_values().collect()
-}
-
-/// Subscriptions whose channel is not there.
-fn orphans(index: &Index) -> impl Iterator<Item = SubscriptionStatus> {
-    index.subscriptions.values().filter_map(|entry| {
-        let failure = channel_failure(index, &entry.object)?;
-        Some(status::of_orphan(&entry.object, &failure))
-    })
-}
-
-fn orphan_problems(index: &Index) -> impl Iterator<Item = Problem> {
-    index.subscriptions.values().filter_map(|entry| {
-        let failure = channel_failure(index, &entry.object)?;
-        let meta = &entry.object.meta;
-        let identity = Identity {
-            kind: crate::api::Kind::Subscription,
-            namespace: meta.namespace.clone(),
-            name: meta.name.clone(),
-        };
-        Some(Problem::with_field(&entry.source, &identity, "spec.channel", failure.message))
-    })
-}
-
-/// Why a subscription belongs to no channel; `None` when it belongs to one.
-fn channel_failure(index: &Index, subscription: &crate::api::subscription::Subscription) -> Option<Failure> {
-    let reference = &subscription.channel;
-    let namespace = &subscription.meta.namespace;
-    let message = if !is_kafka_channel(&reference.kind, reference.api_group()) {
-        format!("{} ({}) is not a KafkaChannel", reference.kind, reference.api_version)
-    } else if reference.namespace.as_deref().is_some_and(|other| !other.is_empty() && other != namespace) {
-        "a channel of another namespace cannot be subscribed to".to_owned()
-    } else if index.channel(namespace, &reference.name).is_none() {
-        format!("KafkaChannel {namespace}/{} does not exist", reference.name)
-    } else {
-        return None;
-    };
-    Some(Failure { reason: "ChannelReferenceFailed".to_owned(), message })
-}
-
-impl Observed {
-    /// Drops facts about what nobody asks for any more: should it come back, everything is found out again.
-    pub fn forget(&mut self, wanted: &Wanted) {
-        self.topics.retain(|key, _| wanted.topics.contains(key));
-        self.groups.retain(|key, _| wanted.groups.contains(key));
-        self.probes.retain(|uid, _| wanted.channels.contains(uid));
-        self.names.retain(|host, _| wanted.names.contains(host));
-    }
-
-    fn has_topic(&self, key: &TopicKey) -> bool {
-        matches!(self.topics.get(key), Some(Progress::Done))
-    }
-
-    fn has_offsets(&self, key: &GroupKey) -> bool {
-        matches!(self.groups.get(key), Some(Progress::Done))
+impl ProbeRequest {
+    fn of(channel: &Meta) -> Self {
+        Self { uid: channel.uid.clone(), path: format!("/{}/{}", channel.namespace, channel.name) }
     }
 }
 

@@ -6,16 +6,20 @@
 //! Source: control-plane spec 1.2, 1.10 and 2.2; conditions seen in section 10.
 
 mod condition;
+mod subscriber;
 
 use millrace_config::contract::wire;
 use serde::Serialize;
 
-pub use self::condition::{Condition, Truth};
+pub use self::condition::{Condition, Truth, ready};
+use self::subscriber::of_subscriber;
+use crate::addressable::Address;
+use crate::addresses::ChannelAddress;
 use crate::api::subscription::Subscription;
 use crate::features::Flags;
 use crate::reconcile::Settings;
-use crate::reconcile::observed::{GroupKey, Observed, Probe, Progress};
-use crate::reconcile::plan::{ChannelConfig, ChannelPlan, Failure, SubscriberPlan};
+use crate::reconcile::observed::{Observed, Probe, Progress};
+use crate::reconcile::plan::{ChannelConfig, ChannelPlan, Failure, PolicyState, is_managed};
 
 /// How a channel is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,6 +42,15 @@ pub struct ChannelStatus {
     pub message: String,
     /// By type, `Ready` among them.
     pub conditions: Vec<Condition>,
+    /// In a cluster: where it is reached; empty while it is unknown.
+    #[serde(skip)]
+    pub addresses: Vec<ChannelAddress>,
+    /// In a cluster: the policies that apply and are resolved.
+    #[serde(skip)]
+    pub policies: Vec<String>,
+    /// In a cluster: the channel's own dead letter sink, resolved.
+    #[serde(skip)]
+    pub delivery: Option<wire::EgressConfig>,
 }
 
 /// How a subscription is.
@@ -62,6 +75,43 @@ pub struct SubscriptionStatus {
     pub reason: String,
     /// The same, for a person.
     pub message: String,
+    /// Generation of the Subscription; 0 when unknown.
+    #[serde(skip)]
+    pub generation: i64,
+    /// Knative's controller looks after the Subscription and its status.
+    #[serde(skip)]
+    pub managed: bool,
+    /// What the destinations resolved to.
+    #[serde(skip)]
+    pub physical: Physical,
+}
+
+/// Resolved destinations of a subscription, as its status tells them; all empty while they are unknown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Physical {
+    /// Where events go.
+    pub subscriber: Address,
+    /// Where replies go.
+    pub reply: Address,
+    /// Where events go whose delivery failed for good.
+    pub dead_letter_sink: Address,
+}
+
+impl Physical {
+    fn of(egress: &wire::Egress) -> Self {
+        let address = |url: &str, ca_certs: &str, audience: &str| Address {
+            url: url.to_owned(),
+            ca_certs: ca_certs.to_owned(),
+            audience: audience.to_owned(),
+        };
+        let config = egress.egress_config.clone().unwrap_or_default();
+        let reply = egress.reply_url.as_deref().unwrap_or_default();
+        Self {
+            subscriber: address(&egress.destination, &egress.destination_ca_certs, &egress.destination_audience),
+            reply: address(reply, &egress.reply_url_ca_certs, &egress.reply_url_audience),
+            dead_letter_sink: address(&config.dead_letter, &config.dead_letter_ca_certs, &config.dead_letter_audience),
+        }
+    }
 }
 
 /// The status of a channel and of its subscriptions. `target` is what the contract should say about the channel;
@@ -83,15 +133,18 @@ pub fn of_channel(
         contract_updated(plan, target, settings, observed),
         probe_succeeded(&meta.uid, observed),
     ];
-    let ready = condition::ready(&gates);
     let subscriptions: Vec<SubscriptionStatus> =
         plan.subscribers.iter().map(|subscriber| of_subscriber(plan, subscriber, &gates, observed)).collect();
+    let subscribers = subscribers(&subscriptions);
+    // As upstream does it; whoever waits for a channel in a cluster expects its subscriptions to work.
+    let counting = settings.cluster.as_ref().map(|_| subscribers.clone());
+    let ready = condition::ready(gates.iter().chain(&counting));
     let addressable = match gates.last() {
         Some(probe) if probe.status == Truth::True => Condition::truth("Addressable", Truth::True),
         Some(_) | None => Condition::truth("Addressable", Truth::Unknown),
     };
     let mut conditions: Vec<Condition> = gates.to_vec();
-    conditions.extend([ready.clone(), addressable, subscribers(&subscriptions), event_policies(flags)]);
+    conditions.extend([ready.clone(), addressable, subscribers, event_policies(flags, &plan.policies)]);
     conditions.sort_by(|a, b| a.kind.cmp(&b.kind));
     let status = ChannelStatus {
         namespace: meta.namespace.clone(),
@@ -103,6 +156,9 @@ pub fn of_channel(
         reason: ready.reason,
         message: ready.message,
         conditions,
+        addresses: plan.addresses.clone(),
+        policies: plan.policies.iter().filter(|policy| policy.ready && flags.oidc).map(|p| p.name.clone()).collect(),
+        delivery: config.and_then(|config| config.resource.egress_config.clone()),
     };
     (status, subscriptions)
 }
@@ -120,6 +176,9 @@ pub fn of_orphan(subscription: &Subscription, failure: &Failure) -> Subscription
         ready: Truth::False,
         reason: failure.reason.clone(),
         message: failure.message.clone(),
+        generation: subscription.meta.generation,
+        managed: is_managed(subscription),
+        physical: Physical::default(),
     }
 }
 
@@ -152,8 +211,8 @@ fn contract_updated(
 ) -> Condition {
     const TYPE: &str = "ConfigMapUpdated";
     let place = &settings.contract_place;
-    if let Some(error) = &observed.write_error {
-        return Condition::new(TYPE, Truth::False, &format!("Failed to update {place}"), error);
+    if let Some(failure) = &observed.write_error {
+        return Condition::new(TYPE, Truth::False, &failure.reason, &failure.message);
     }
     // Something older that is still in force is not what the channel asks for now.
     let wanted = plan.config.as_ref().ok().zip(target).filter(|(config, target)| {
@@ -183,13 +242,23 @@ fn probe_succeeded(uid: &str, observed: &Observed) -> Condition {
     }
 }
 
-fn event_policies(flags: &Flags) -> Condition {
+fn event_policies(flags: &Flags, policies: &[PolicyState]) -> Condition {
     const TYPE: &str = "EventPoliciesReady";
-    if flags.oidc {
-        return Condition::new(TYPE, Truth::True, "DefaultAuthorizationMode", "");
+    if !flags.oidc {
+        let message = "Feature \"authentication-oidc\" must be enabled to support Authorization";
+        return Condition::new(TYPE, Truth::True, "OIDCDisabled", message);
     }
-    let message = "Feature \"authentication-oidc\" must be enabled to support Authorization";
-    Condition::new(TYPE, Truth::True, "OIDCDisabled", message)
+    let unready: Vec<&str> =
+        policies.iter().filter(|policy| !policy.ready).map(|policy| policy.name.as_str()).collect();
+    if !unready.is_empty() {
+        let message = format!("event policies {} are not ready", unready.join(", "));
+        return Condition::new(TYPE, Truth::False, "EventPoliciesNotReady", &message);
+    }
+    if policies.is_empty() {
+        let message = format!("Default authz mode is {:?}", flags.authorization.name());
+        return Condition::new(TYPE, Truth::True, "DefaultAuthorizationMode", &message);
+    }
+    Condition::truth(TYPE, Truth::True)
 }
 
 fn subscribers(subscriptions: &[SubscriptionStatus]) -> Condition {
@@ -210,68 +279,4 @@ fn subscribers(subscriptions: &[SubscriptionStatus]) -> Condition {
 
 fn not_ready(subscription: &SubscriptionStatus) -> String {
     format!("Subscriber {} not ready: {} {}", subscription.uid, subscription.reason, subscription.message)
-}
-
-fn of_subscriber(
-    plan: &ChannelPlan<'_>,
-    subscriber: &SubscriberPlan,
-    gates: &[Condition],
-    observed: &Observed,
-) -> SubscriptionStatus {
-    let meta = &plan.channel.meta;
-    let verdict = verdict(plan, subscriber, gates, observed);
-    SubscriptionStatus {
-        namespace: meta.namespace.clone(),
-        name: subscriber.name.clone(),
-        uid: subscriber.uid.clone(),
-        channel: meta.name.clone(),
-        subscriber: subscriber.subscriber.clone(),
-        dead_letter_sink: subscriber.dead_letter_sink.clone(),
-        ready: verdict.status,
-        reason: verdict.reason,
-        message: verdict.message,
-    }
-}
-
-/// The first thing that keeps a subscription from being ready, in the order in which things happen.
-fn verdict(plan: &ChannelPlan<'_>, subscriber: &SubscriberPlan, gates: &[Condition], observed: &Observed) -> Condition {
-    let egress = match &subscriber.egress {
-        Ok(egress) => egress,
-        Err(failure) => return Condition::new("Ready", Truth::False, &failure.reason, &failure.message),
-    };
-    let blocking = |kind: &str| {
-        gates.iter().find(|gate| gate.kind == kind && gate.status != Truth::True).map(|gate| {
-            let message = format!("{} {}", gate.reason, gate.message);
-            Condition::new(
-                "Ready",
-                gate.status,
-                &gate.kind,
-                &format!("channel {}: {}", plan.channel.meta.name, message.trim()),
-            )
-        })
-    };
-    if let Some(condition) = blocking("ConfigParsed").or_else(|| blocking("TopicReady")) {
-        return condition;
-    }
-    let topic = plan.config.as_ref().ok().map(|config| config.key.clone());
-    let offsets =
-        topic.and_then(|topic| observed.groups.get(&GroupKey { topic, group: egress.consumer_group.clone() }));
-    match offsets {
-        Some(Progress::Done) => {}
-        Some(Progress::Failed(error)) => {
-            return Condition::new("Ready", Truth::False, "InitializeOffset", error);
-        }
-        None => {
-            let message = "waiting for the first offsets to be committed";
-            return Condition::new("Ready", Truth::Unknown, "InitializeOffset", message);
-        }
-    }
-    let published = observed.published.resources.get(&plan.channel.meta.uid);
-    let in_force = published.is_some_and(|resource| resource.egresses.contains(egress));
-    if !in_force {
-        return blocking("ConfigMapUpdated").unwrap_or_else(|| {
-            Condition::new("Ready", Truth::Unknown, "ConfigMapUpdated", "waiting for the contract")
-        });
-    }
-    blocking("ProbeSucceeded").unwrap_or_else(|| Condition::truth("Ready", Truth::True))
 }

@@ -1,7 +1,7 @@
 //! Makes sure that topics exist.
 //!
-//! A trait, because the broker that runs inside `millrace dev` knows no admin requests. Topics are only ever created:
-//! an existing topic is never changed and never deleted, whatever the objects say.
+//! A trait, because the broker that runs inside `millrace dev` knows no admin requests. An existing topic
+//! is never changed; it is deleted only by [`Removals`], which only the shell for Kubernetes asks.
 //! Source: control-plane spec 2.3 (steps 6 and 7).
 
 pub mod admin;
@@ -27,6 +27,18 @@ pub enum TopicError {
     /// The cluster said no.
     #[error("the cluster refused the topic: {0}")]
     Refused(String),
+    /// The cluster said no to a deletion.
+    #[error("the cluster refused the deletion: {0}")]
+    NotRemoved(String),
+}
+
+/// Something that can delete what channels and subscriptions leave behind. What is not there counts as deleted.
+pub trait Removals: Send + Sync + 'static {
+    /// Deletes a topic with everything in it. Takes a bounded time; asking again is safe.
+    fn remove_topic(&self, access: &KafkaAccess, topic: &str) -> impl Future<Output = Result<(), TopicError>> + Send;
+
+    /// Deletes a consumer group without members. Takes a bounded time; asking again is safe.
+    fn remove_group(&self, access: &KafkaAccess, group: &str) -> impl Future<Output = Result<(), TopicError>> + Send;
 }
 
 /// Something that can create topics.

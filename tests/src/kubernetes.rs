@@ -6,6 +6,7 @@
 //! the tests that need it say so and are skipped; with `CI=true` that is a failure.
 
 mod artifacts;
+pub mod install;
 pub mod kustomize;
 pub mod objects;
 

@@ -37,6 +37,9 @@ pub struct ControlEnv {
     pub embedded_broker: Option<String>,
     /// `MILLRACE_INGRESS_URL`: for the directory shell, where the ingress can be reached.
     pub ingress_url: Option<String>,
+    /// `MILLRACE_DELETION_PATIENCE_SECONDS`: for the shell on Kubernetes, how long a deleted channel stays because
+    /// something of it cannot be deleted; 300 when absent.
+    pub deletion_patience: Duration,
     /// Logs.
     pub log: LogEnv,
     /// Administration.
@@ -91,6 +94,9 @@ impl ControlEnv {
             kafka: reading.optional("MILLRACE_KAFKA"),
             embedded_broker: reading.optional("MILLRACE_EMBEDDED_BROKER"),
             ingress_url: reading.optional("MILLRACE_INGRESS_URL"),
+            deletion_patience: Duration::from_secs(
+                reading.number::<u32>("MILLRACE_DELETION_PATIENCE_SECONDS").unwrap_or(300).into(),
+            ),
             log: shared::log(&mut reading),
             admin: shared::admin(&mut reading),
             system_namespace,

@@ -115,6 +115,8 @@ pub struct Channel {
     pub delivery: Option<Delivery>,
     /// Subscribers that Knative's controller manages, in its order.
     pub subscribers: Vec<Subscriber>,
+    /// What keeps the channel itself from working, for a channel that an API server let through.
+    pub fault: Option<String>,
 }
 
 /// A checked entry of `spec.subscribers`.
@@ -134,6 +136,8 @@ pub struct Subscriber {
     pub delivery: Option<Delivery>,
     /// Service account whose token goes to the subscriber.
     pub service_account: Option<String>,
+    /// What keeps this subscriber from working, for a channel that an API server let through.
+    pub fault: Option<String>,
 }
 
 /// A resolved URI with what is needed to trust it.
@@ -152,6 +156,26 @@ pub struct Endpoint {
 /// # Errors
 /// Every field that is wrong, not just the first.
 pub fn check(document: &KafkaChannel) -> Result<Channel, Vec<FieldError>> {
+    let (channel, errors) = read(document);
+    if errors.is_empty() { Ok(channel) } else { Err(errors) }
+}
+
+/// Takes a channel as an API server holds it: it exists, whatever is wrong with it, so wrong fields become the faults
+/// of the channel or of the subscribers that have them, and hurt nobody else.
+#[must_use]
+pub fn accept(document: &KafkaChannel) -> Channel {
+    let (mut channel, errors) = read(document);
+    for error in errors {
+        let place = error.field.strip_prefix("spec.subscribers[").and_then(|rest| rest.split(']').next()?.parse().ok());
+        let subscriber = place.and_then(|index: usize| channel.subscribers.get_mut(index));
+        let fault = subscriber.map_or(&mut channel.fault, |subscriber| &mut subscriber.fault);
+        // The first one is enough to act on.
+        fault.get_or_insert_with(|| format!("{}: {}", error.field, error.message));
+    }
+    channel
+}
+
+fn read(document: &KafkaChannel) -> (Channel, Vec<FieldError>) {
     let mut errors = Vec::new();
     let meta = check_meta(&document.metadata, &mut errors);
     if let Some(scope) = meta.annotations.get("eventing.knative.dev/scope")
@@ -177,7 +201,7 @@ pub fn check(document: &KafkaChannel) -> Result<Channel, Vec<FieldError>> {
         .enumerate()
         .map(|(index, subscriber)| check_subscriber(subscriber, &format!("spec.subscribers[{index}]"), &mut errors))
         .collect();
-    if errors.is_empty() { Ok(Channel { meta, topic, recorded_topic, delivery, subscribers }) } else { Err(errors) }
+    (Channel { meta, topic, recorded_topic, delivery, subscribers, fault: None }, errors)
 }
 
 /// The webhook fills in 1 for absent and for 0 before it validates.
@@ -234,5 +258,6 @@ fn check_subscriber(spec: &SubscriberSpec, path: &str, errors: &mut Vec<FieldErr
         reply,
         delivery: spec.delivery.as_ref().map(|delivery| check_delivery(delivery, &format!("{path}.delivery"), errors)),
         service_account: spec.auth.as_ref().and_then(|auth| auth.service_account_name.clone()),
+        fault: None,
     }
 }

@@ -34,7 +34,7 @@ pub struct ObjectMeta {
     pub resource_version: Option<String>,
     /// Changes with every change of `spec`.
     pub generation: Option<i64>,
-    /// Not used by us.
+    /// EventPolicies select channels by them.
     #[serde(deserialize_with = "null_as_default")]
     pub labels: BTreeMap<String, String>,
     /// `kafka.eventing.knative.dev/delivery.order` is read here.
@@ -49,8 +49,9 @@ pub struct ObjectMeta {
     pub deletion_timestamp: Option<Value>,
     /// Accepted, unused.
     pub deletion_grace_period_seconds: Option<Value>,
-    /// Accepted, unused.
-    pub finalizers: Option<Value>,
+    /// Who has work to do before the object may go.
+    #[serde(deserialize_with = "null_as_default")]
+    pub finalizers: Vec<String>,
     /// Accepted, unused.
     pub managed_fields: Option<Value>,
     /// Accepted, unused.
@@ -92,6 +93,12 @@ pub struct Meta {
     pub annotations: BTreeMap<String, String>,
     /// As written.
     pub owners: Vec<OwnerReference>,
+    /// As written.
+    pub finalizers: Vec<String>,
+    /// As written.
+    pub labels: BTreeMap<String, String>,
+    /// Somebody deleted the object and its finalizers keep it. Only an API server knows; false in files.
+    pub departing: bool,
 }
 
 /// A reference to an object (Knative's `KReference`).
@@ -183,6 +190,9 @@ pub(crate) fn check_meta(meta: &ObjectMeta, errors: &mut Vec<FieldError>) -> Met
         generation: meta.generation.unwrap_or_default(),
         annotations: meta.annotations.clone(),
         owners: meta.owner_references.clone(),
+        finalizers: meta.finalizers.clone(),
+        labels: meta.labels.clone(),
+        departing: false,
     }
 }
 

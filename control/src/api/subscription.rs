@@ -62,6 +62,8 @@ pub struct Subscription {
     pub delivery: Option<Delivery>,
     /// False only when the annotation says `unordered`.
     pub ordered: bool,
+    /// What keeps it from working, for a subscription that an API server let through.
+    pub fault: Option<String>,
 }
 
 /// Checks a document.
@@ -69,6 +71,19 @@ pub struct Subscription {
 /// # Errors
 /// Every field that is wrong, not just the first.
 pub fn check(document: &SubscriptionDocument) -> Result<Subscription, Vec<FieldError>> {
+    let (subscription, errors) = read(document);
+    if errors.is_empty() { Ok(subscription) } else { Err(errors) }
+}
+
+/// Takes a subscription as an API server holds it: what is wrong becomes its fault.
+#[must_use]
+pub fn accept(document: &SubscriptionDocument) -> Subscription {
+    let (mut subscription, errors) = read(document);
+    subscription.fault = errors.first().map(|error| format!("{}: {}", error.field, error.message));
+    subscription
+}
+
+fn read(document: &SubscriptionDocument) -> (Subscription, Vec<FieldError>) {
     let mut errors = Vec::new();
     let meta = check_meta(&document.metadata, &mut errors);
     let spec = &document.spec;
@@ -91,11 +106,7 @@ pub fn check(document: &SubscriptionDocument) -> Result<Subscription, Vec<FieldE
         check_destination(reply, "spec.reply", &mut errors);
     }
     let delivery = spec.delivery.as_ref().map(|delivery| check_delivery(delivery, "spec.delivery", &mut errors));
-    if errors.is_empty() {
-        Ok(Subscription { meta, channel, subscriber, reply, delivery, ordered })
-    } else {
-        Err(errors)
-    }
+    (Subscription { meta, channel, subscriber, reply, delivery, ordered, fault: None }, errors)
 }
 
 /// Ordered unless the annotation says otherwise: events of one partition then go out one at a time.

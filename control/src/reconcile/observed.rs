@@ -2,9 +2,15 @@
 //!
 //! Facts only, no decisions: the core reads them, a shell writes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use millrace_config::contract::wire;
+
+use super::plan::Failure;
+use crate::addressable::references::References;
+use crate::api::policy::EventPolicy;
+use crate::index::Key;
 
 /// A topic of a cluster. Other bootstrap servers count as another cluster, so everything is done again there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +37,30 @@ pub enum Progress {
     Done,
     /// It failed, for this reason; it will be attempted again.
     Failed(String),
+}
+
+/// How an attempt to delete something in Kafka ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    /// It is not there any more.
+    Gone,
+    /// It failed, for this reason; it will be attempted again.
+    Failed(String),
+    /// It failed too often, last for this reason, and stays.
+    LeftBehind(String),
+}
+
+/// What only an API server can tell.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ClusterFacts {
+    /// Objects that destinations point at.
+    pub references: References,
+    /// Certificates that the data plane trusts, PEM, sorted.
+    pub trust_bundles: Vec<String>,
+    /// All policies.
+    pub policies: Arc<Vec<EventPolicy>>,
+    /// Secrets that cannot be read, by namespace and name, with the reason.
+    pub unreadable_secrets: BTreeMap<Key, String>,
 }
 
 /// What the ingress answered when asked for a channel.
@@ -73,6 +103,18 @@ pub struct Observed {
     pub names: BTreeMap<String, bool>,
     /// The contract in force.
     pub published: Published,
-    /// Why the last contract could not be written; absent when it could.
-    pub write_error: Option<String>,
+    /// Why the contract could not be read or written last time; absent when it could.
+    pub write_error: Option<Failure>,
+    /// By uid of a deleted channel: what the ingress answered last, and how often it was asked.
+    pub gone: BTreeMap<String, (Probe, u32)>,
+    /// Topics of deleted channels.
+    pub removed_topics: BTreeMap<TopicKey, Removal>,
+    /// Groups that nobody reads with any more.
+    pub removed_groups: BTreeMap<GroupKey, Removal>,
+    /// Groups that were to be deleted when the contract was written last; survives a restart beside the contract.
+    pub leaving: BTreeSet<GroupKey>,
+    /// Uids of deleted channels that have waited long enough.
+    pub overdue: BTreeSet<String>,
+    /// What only an API server can tell.
+    pub cluster: ClusterFacts,
 }

@@ -3,18 +3,23 @@
 //! Pure. A subscription that cannot be resolved hurts no other and not its channel.
 //! Source: control-plane spec 1.2, 2.3 and 2.6.
 
+mod asked;
+mod config;
+
 use millrace_config::contract::wire;
 
+use self::asked::Asked;
 use super::observed::{Observed, TopicKey};
 use super::{Settings, TopicRequest};
-use crate::addressable::{Address, Addressing, DEFAULT_DOMAIN, is_absolute, resolve};
-use crate::api::channel::{Channel, DEFAULT_RETENTION, Endpoint, Subscriber};
+use crate::addressable::{Address, resolve};
+use crate::addresses::ChannelAddress;
+use crate::api::channel::Channel;
 use crate::api::delivery::Delivery;
 use crate::api::meta::{Destination, Meta};
 use crate::api::subscription::Subscription;
 use crate::api::{Identity, Kind, Problem, Source};
 use crate::contract::delivery::{SUBSCRIPTION_BACKOFF, egress_config, merge};
-use crate::contract::{ResolvedSubscription, egress, resource};
+use crate::contract::{ResolvedSubscription, egress, policies};
 use crate::features::Flags;
 use crate::index::{Entry, Index};
 use crate::kafka_access::{AccessError, KafkaAccess};
@@ -64,10 +69,23 @@ pub struct SubscriberPlan {
     pub subscriber: Option<String>,
     /// As far as it was found out.
     pub dead_letter_sink: Option<String>,
+    /// Of the Subscription; 0 when unknown.
+    pub generation: i64,
+    /// Knative's controller looks after the Subscription.
+    pub managed: bool,
     /// What the contract should say, or why it cannot.
     pub egress: Result<wire::Egress, Failure>,
     /// Where to report: the place, the object and the field.
     pub(super) report: (Source, Identity, String),
+}
+
+/// An EventPolicy that applies to a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyState {
+    /// Its name.
+    pub name: String,
+    /// Whether Knative has resolved it.
+    pub ready: bool,
 }
 
 /// A channel with its subscriptions.
@@ -79,6 +97,12 @@ pub struct ChannelPlan<'a> {
     pub config: Result<ChannelConfig, String>,
     /// In the order of the contract.
     pub subscribers: Vec<SubscriberPlan>,
+    /// Whether a topic may be created: only when it will be deleted with the channel, too.
+    pub may_create: bool,
+    /// Where the channel is reached in a cluster; empty outside.
+    pub addresses: Vec<ChannelAddress>,
+    /// What the contract says about the channel's policies, for its status.
+    pub policies: Vec<PolicyState>,
     source: &'a Source,
 }
 
@@ -95,6 +119,17 @@ impl ChannelPlan<'_> {
         });
         own.into_iter().chain(of_subscribers)
     }
+}
+
+/// The finalizer of channels; that of every controller of KafkaChannels, so that they can take over from one another.
+pub const FINALIZER: &str = "kafkachannels.messaging.knative.dev";
+/// What Knative's own controller puts on Subscriptions that it looks after.
+const KNATIVES_FINALIZER: &str = "subscriptions.messaging.knative.dev";
+
+/// Whether Knative's own controller looks after a subscription.
+#[must_use]
+pub fn is_managed(subscription: &Subscription) -> bool {
+    subscription.meta.finalizers.iter().any(|name| name == KNATIVES_FINALIZER)
 }
 
 fn channel_identity(meta: &Meta) -> Identity {
@@ -116,24 +151,12 @@ pub struct Context<'a> {
     pub observed: &'a Observed,
 }
 
-/// What a subscription asks for, wherever it was written down.
-struct Wanted<'a> {
-    uid: &'a str,
-    name: &'a str,
-    subscriber: Result<Address, String>,
-    reply: Option<Result<Address, String>>,
-    delivery: Option<&'a Delivery>,
-    ordered: bool,
-    service_account: &'a str,
-    report: (Source, Identity, String),
-}
-
 impl<'a> Context<'a> {
     /// Plans a channel and its subscriptions.
     #[must_use]
     pub fn channel(&self, entry: &'a Entry<Channel>) -> ChannelPlan<'a> {
         let channel = &entry.object;
-        let own: Vec<&Entry<Subscription>> = self.index.subscriptions_of(channel).collect();
+        let own = self.own(channel);
         // A Subscription that Knative's controller also wrote into the channel counts once; its own document is newer.
         let managed = channel
             .subscribers
@@ -143,102 +166,34 @@ impl<'a> Context<'a> {
             .map(|(index, subscriber)| Self::managed(entry, index, subscriber));
         let written = own.iter().map(|entry| self.written(entry));
         let subscribers = managed.chain(written).map(|wanted| self.subscriber(wanted, channel)).collect();
-        ChannelPlan { channel, config: self.config(channel), subscribers, source: &entry.source }
-    }
-
-    fn config(&self, channel: &Channel) -> Result<ChannelConfig, String> {
-        let access = self.access.map_err(ToString::to_string)?;
-        let topic = self.topic(channel)?;
-        let dead_letter = match channel.delivery.as_ref().and_then(|delivery| delivery.dead_letter_sink.as_ref()) {
-            Some(sink) => Some(
-                self.resolve(sink, &channel.meta.namespace)
-                    .map_err(|error| format!("failed to resolve the dead letter sink of the channel: {error}"))?,
-            ),
-            None => None,
+        let (addresses, tls_fault) = match self.addresses(channel) {
+            Ok(addresses) => (addresses, None),
+            Err(fault) => (Vec::new(), Some(fault)),
         };
-        let config = channel
-            .delivery
-            .as_ref()
-            .and_then(|delivery| egress_config(delivery, dead_letter.as_ref(), self.settings.default_backoff));
-        let domain = match &self.settings.addressing {
-            Addressing::Cluster { domain } => domain,
-            Addressing::Ingress { .. } => DEFAULT_DOMAIN,
-        };
-        let resource = resource(channel, &topic, access, self.flags, config, domain);
-        Ok(ChannelConfig {
-            key: TopicKey { servers: access.servers(), topic },
-            resource,
-            partitions: channel.topic.partitions,
-            replication_factor: channel.topic.replication_factor,
-            retention: channel.topic.retention.unwrap_or(DEFAULT_RETENTION),
-        })
-    }
-
-    /// The topic that the channel already has, else the one that the template gives it.
-    fn topic(&self, channel: &Channel) -> Result<String, String> {
-        let published = self.observed.published.resources.get(&channel.meta.uid);
-        if let Some(topic) = published.and_then(|resource| resource.topics.first()) {
-            return Ok(topic.clone());
+        let config = self.config(channel);
+        let recorded = channel.recorded_topic.as_deref();
+        let may_create = self.settings.cluster.is_none()
+            || (channel.meta.finalizers.iter().any(|name| name == FINALIZER)
+                && config.as_ref().is_ok_and(|config| recorded == Some(config.key.topic.as_str())));
+        ChannelPlan {
+            channel,
+            config: tls_fault.map_or(config, Err),
+            subscribers,
+            may_create,
+            addresses,
+            policies: policies::applicable(&self.observed.cluster.policies, &channel.meta)
+                .into_iter()
+                .map(|policy| PolicyState { name: policy.metadata.name.clone(), ready: policy.is_ready() })
+                .collect(),
+            source: &entry.source,
         }
-        if let Some(topic) = &channel.recorded_topic {
-            return Ok(topic.clone());
-        }
-        let template = self.flags.channel_topic.as_ref().map_err(ToString::to_string)?;
-        template.render(&channel.meta).map_err(|error| error.to_string())
     }
 
     fn resolve(&self, destination: &Destination, namespace: &str) -> Result<Address, String> {
         resolve(destination, namespace, self.index, &self.settings.addressing).map_err(|error| error.to_string())
     }
 
-    /// A subscription by its own document.
-    fn written(&self, entry: &'a Entry<Subscription>) -> Wanted<'a> {
-        let subscription = &entry.object;
-        let meta = &subscription.meta;
-        let identity =
-            Identity { kind: Kind::Subscription, namespace: meta.namespace.clone(), name: meta.name.clone() };
-        Wanted {
-            uid: &meta.uid,
-            name: &meta.name,
-            subscriber: self.resolve(&subscription.subscriber, &meta.namespace),
-            reply: subscription.reply.as_ref().map(|reply| self.resolve(reply, &meta.namespace)),
-            delivery: subscription.delivery.as_ref(),
-            ordered: subscription.ordered,
-            service_account: "",
-            report: (entry.source.clone(), identity, "spec".to_owned()),
-        }
-    }
-
-    /// A subscription that Knative's controller wrote into the channel.
-    fn managed(entry: &'a Entry<Channel>, index: usize, subscriber: &'a Subscriber) -> Wanted<'a> {
-        let meta = &entry.object.meta;
-        let identity = channel_identity(meta);
-        let address = |endpoint: &Endpoint| {
-            if !is_absolute(&endpoint.uri) {
-                return Err(format!("uri {:?} is not an absolute http or https URL", endpoint.uri));
-            }
-            Ok(Address {
-                url: endpoint.uri.clone(),
-                ca_certs: endpoint.ca_certs.clone().unwrap_or_default(),
-                audience: endpoint.audience.clone().unwrap_or_default(),
-            })
-        };
-        Wanted {
-            uid: &subscriber.uid,
-            name: &subscriber.name,
-            subscriber: subscriber
-                .subscriber
-                .as_ref()
-                .map_or_else(|| Err("subscriberUri is missing".to_owned()), address),
-            reply: subscriber.reply.as_ref().map(address),
-            delivery: subscriber.delivery.as_ref(),
-            ordered: true,
-            service_account: subscriber.service_account.as_deref().unwrap_or_default(),
-            report: (entry.source.clone(), identity, format!("spec.subscribers[{index}]")),
-        }
-    }
-
-    fn subscriber(&self, wanted: Wanted<'_>, channel: &Channel) -> SubscriberPlan {
+    fn subscriber(&self, wanted: Asked<'_>, channel: &Channel) -> SubscriberPlan {
         let delivery = merge(wanted.delivery, channel.delivery.as_ref());
         let dead_letter = delivery.dead_letter_sink.as_ref().map(|sink| self.resolve(sink, &channel.meta.namespace));
         SubscriberPlan {
@@ -246,6 +201,8 @@ impl<'a> Context<'a> {
             name: if wanted.name.is_empty() { wanted.uid.to_owned() } else { wanted.name.to_owned() },
             subscriber: wanted.subscriber.as_ref().ok().map(|address| address.url.clone()),
             dead_letter_sink: dead_letter.as_ref().and_then(|sink| Some(sink.as_ref().ok()?.url.clone())),
+            generation: wanted.generation,
+            managed: wanted.managed,
             report: wanted.report.clone(),
             egress: self.egress(wanted, &delivery, dead_letter, channel),
         }
@@ -253,7 +210,7 @@ impl<'a> Context<'a> {
 
     fn egress(
         &self,
-        wanted: Wanted<'_>,
+        wanted: Asked<'_>,
         delivery: &Delivery,
         dead_letter: Option<Result<Address, String>>,
         channel: &Channel,
@@ -263,6 +220,9 @@ impl<'a> Context<'a> {
             let what = what.to_owned();
             move |error: String| Failure { reason, message: format!("{what}: {error}") }
         };
+        if let Some(fault) = wanted.fault {
+            return Err(Failure { reason: "InvalidSubscription".to_owned(), message: fault.to_owned() });
+        }
         let subscriber =
             wanted.subscriber.map_err(failed("SubscriberResolveFailed", "failed to resolve the subscriber"))?;
         let reply = wanted.reply.transpose().map_err(failed("ReplyResolveFailed", "failed to resolve the reply"))?;

@@ -3,13 +3,15 @@
 use millrace_config::contract::write;
 use serde_json::{Value, json};
 
-use super::observed::{Probe, Published};
+use super::observed::{Probe, Progress, Published};
+use super::plan::Failure;
 use super::*;
 use crate::addressable::DEFAULT_DOMAIN;
 use crate::api::Object;
 use crate::status::Truth;
 use crate::testing::{config_map, object, sourced};
 
+mod cluster;
 mod golden;
 mod order;
 
@@ -28,6 +30,7 @@ fn settings() -> Settings {
         system_namespace: "knative-eventing".to_owned(),
         default_backoff: Duration::from_millis(1000),
         contract_place: "Config map knative-eventing/kafka-channel-channels-subscriptions".to_owned(),
+        cluster: None,
     }
 }
 

@@ -56,8 +56,9 @@ impl Condition {
 }
 
 /// `Ready`: false with the first one that is false, unknown with the first one that is unknown, else true.
-pub(super) fn ready(gates: &[Condition]) -> Condition {
-    let first = |truth: Truth| gates.iter().find(|gate| gate.status == truth);
+#[must_use]
+pub fn ready<'a>(gates: impl Iterator<Item = &'a Condition> + Clone) -> Condition {
+    let first = |truth: Truth| gates.clone().find(|gate| gate.status == truth);
     match first(Truth::False).or_else(|| first(Truth::Unknown)) {
         Some(gate) => Condition { kind: "Ready".to_owned(), ..gate.clone() },
         None => Condition::truth("Ready", Truth::True),

@@ -1,6 +1,6 @@
-//! Creates topics with Kafka's admin protocol.
+//! Creates topics with Kafka's admin protocol; deletes topics and groups when a cluster's objects are gone.
 //!
-//! Only CreateTopics is ever sent. Source: control-plane spec 2.3 (step 7).
+//! Only CreateTopics, DeleteTopics and DeleteGroups are ever sent. Source: control-plane spec 2.3 (step 7), 2.9, 2.11.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::{TopicError, Topics};
+use super::{Removals, TopicError, Topics};
 use crate::kafka_access::KafkaAccess;
 use crate::reconcile::TopicRequest;
 
@@ -37,6 +37,45 @@ impl Topics for AdminTopics {
     }
 }
 
+impl Removals for AdminTopics {
+    async fn remove_topic(&self, access: &KafkaAccess, topic: &str) -> Result<(), TopicError> {
+        let client = connect(access).map_err(|error| TopicError::Client(error.to_string()))?;
+        let results = client.delete_topics(&[topic], &options()).await;
+        let results =
+            results.map(|results| results.into_iter().map(|result| result.map_err(|(_, code)| code)).collect());
+        removed(client, results, RDKafkaErrorCode::UnknownTopicOrPartition, access)
+    }
+
+    async fn remove_group(&self, access: &KafkaAccess, group: &str) -> Result<(), TopicError> {
+        let client = connect(access).map_err(|error| TopicError::Client(error.to_string()))?;
+        let results = client.delete_groups(&[group], &options()).await;
+        let results =
+            results.map(|results| results.into_iter().map(|result| result.map_err(|(_, code)| code)).collect());
+        removed(client, results, RDKafkaErrorCode::GroupIdNotFound, access)
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
+}
+
+/// What came of a deletion; `absent` is how Kafka says that there was nothing to delete.
+fn removed(
+    client: Client,
+    results: Result<Vec<Result<String, RDKafkaErrorCode>>, KafkaError>,
+    absent: RDKafkaErrorCode,
+    access: &KafkaAccess,
+) -> Result<(), TopicError> {
+    drop(tokio::task::spawn_blocking(move || drop(client)));
+    let results = results.map_err(|error| unanswered(&error, &access.servers()))?;
+    match results.into_iter().next() {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(code)) if code == absent => Ok(()),
+        Some(Err(code)) => Err(TopicError::NotRemoved(code.to_string())),
+        None => Err(TopicError::Request("the answer does not mention what was to be deleted".to_owned())),
+    }
+}
+
 fn connect(access: &KafkaAccess) -> Result<Client, KafkaError> {
     let mut config = ClientConfig::new();
     for (key, value) in access.credentials.client_properties() {
@@ -59,8 +98,7 @@ async fn create(client: &Client, requests: &[TopicRequest], servers: &str) -> Ve
             NewTopic::new(&request.key.topic, request.partitions, replication).set("retention.ms", retention)
         })
         .collect();
-    let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
-    let results = match client.create_topics(&topics, &options).await {
+    let results = match client.create_topics(&topics, &options()).await {
         Ok(results) => results,
         Err(error) => {
             let error = unanswered(&error, servers);

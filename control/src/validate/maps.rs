@@ -66,7 +66,13 @@ impl Report {
         let problem = |field: &str, message: String| Problem::with_field(&entry.source, &object, field, message);
         // Whether the Secret is there can only be told in the cluster, so credentials are left alone, as with an embedded broker.
         match kafka_access::find(index, CHANNEL_CONFIG, None, true) {
-            Ok(_) | Err(AccessError::NoConfigMap(_) | AccessError::NoSecret(_) | AccessError::Secret { .. }) => {}
+            Ok(_)
+            | Err(
+                AccessError::NoConfigMap(_)
+                | AccessError::NoSecret(_)
+                | AccessError::UnreadableSecret { .. }
+                | AccessError::Secret { .. },
+            ) => {}
             Err(AccessError::NoServers(_)) => {
                 self.add(Severity::Error, [problem("data.bootstrap.servers", "missing or empty".to_owned())]);
             }

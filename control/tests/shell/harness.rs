@@ -122,6 +122,7 @@ impl Laptop {
             system_namespace: "knative-eventing".to_owned(),
             default_backoff: Duration::from_secs(1),
             contract_place: "Contract file contract/data".to_owned(),
+            cluster: None,
         };
         let topics = EmbeddedTopics::new(self.broker.parse().unwrap()).unwrap();
         let prober = Prober::new(self.ingress.parse().unwrap()).unwrap();

@@ -2,6 +2,8 @@
 
 use super::*;
 
+const FAILED: &str = "Failed to update Config map knative-eventing/kafka-channel-channels-subscriptions";
+
 fn objects() -> Vec<Object> {
     vec![bootstrap(), kc(&json!({})), sub("one", SUB_1, &json!({"subscriber": {"uri": "http://a"}}))]
 }
@@ -58,9 +60,9 @@ fn the_contract_must_be_in_force_before_anything_is_ready() {
     let outcome = reconcile(all(objects()), &settings(), &observed);
     assert_eq!(outcome.channels[0].ready, Truth::Unknown);
     assert_eq!(subscription(&outcome), (Truth::Unknown, "ConfigMapUpdated"));
-    observed.write_error = Some("disk full".to_owned());
+    observed.write_error = Some(Failure { reason: FAILED.to_owned(), message: "disk full".to_owned() });
     let outcome = reconcile(all(objects()), &settings(), &observed);
-    let reason = "Failed to update Config map knative-eventing/kafka-channel-channels-subscriptions";
+    let reason = FAILED;
     assert_eq!(condition(&outcome, "ConfigMapUpdated"), (Truth::False, reason.to_owned(), "disk full".to_owned()));
     assert_eq!(subscription(&outcome), (Truth::False, "ConfigMapUpdated"));
 }

@@ -1,22 +1,26 @@
 //! Attempts at things outside this process: what runs, what waits for its next attempt, what came of it.
 //!
-//! Bounded: at most one round of topics, [`GROUPS_AT_ONCE`] groups, [`PROBES_AT_ONCE`] probes and [`NAMES_AT_ONCE`] names at a time; what is
-//! beyond waits. A failed attempt is repeated with doubling pauses, a probe that succeeded is repeated now and then.
+//! Bounded: at most one round of topics, [`GROUPS_AT_ONCE`] groups, [`PROBES_AT_ONCE`] probes, [`NAMES_AT_ONCE`] names and
+//! [`REMOVALS_AT_ONCE`] deletions at a time; what is beyond waits. A failed attempt is repeated with doubling pauses, a
+//! probe that succeeded is repeated now and then.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod removals;
+mod starts;
+
+use self::removals::Removable;
+
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use crate::kafka_access::KafkaAccess;
-use crate::offsets;
 use crate::probe::Prober;
 use crate::reconcile::observed::{GroupKey, Observed, Probe, Progress, TopicKey};
 use crate::reconcile::{Outcome, ProbeRequest, TopicRequest};
-use crate::topics::{TopicError, Topics};
+use crate::topics::Topics;
 
 /// Each has a Kafka client of its own, with its threads.
 const GROUPS_AT_ONCE: usize = 16;
@@ -33,8 +37,21 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_KAFKA_PAUSE: Duration = Duration::from_secs(10);
 /// Short: the ingress is near, and people wait for it.
 const LONGEST_PROBE_PAUSE: Duration = Duration::from_secs(1);
-/// How soon it is noticed that the ingress lost a channel, or is gone.
-const PROBE_AGAIN: Duration = Duration::from_secs(10);
+/// Each has a Kafka client of its own, with its threads.
+const REMOVALS_AT_ONCE: usize = 4;
+
+/// How often things are repeated that need not be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// How soon it is noticed that the ingress lost a channel, or is gone.
+    pub(crate) probe_again: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { probe_again: Duration::from_secs(10) }
+    }
+}
 
 /// Something to attempt.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +62,32 @@ enum Key {
     Probe(String),
     /// A host name.
     Name(String),
+    /// Uid of a deleted channel.
+    Farewell(String),
+    /// Something in Kafka that nobody needs any more.
+    Remove(Removable),
+}
+
+/// What can be counted apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Sort {
+    Topic,
+    Group,
+    Probe,
+    Name,
+    Removal,
+}
+
+impl Key {
+    fn sort(&self) -> Sort {
+        match self {
+            Self::Topic(_) => Sort::Topic,
+            Self::Group(_) => Sort::Group,
+            Self::Probe(_) | Self::Farewell(_) => Sort::Probe,
+            Self::Name(_) => Sort::Name,
+            Self::Remove(_) => Sort::Removal,
+        }
+    }
 }
 
 /// A fact found out by a job.
@@ -54,6 +97,8 @@ enum Fact {
     Group(GroupKey, Progress),
     Probe(String, Probe),
     Name(String, bool),
+    Farewell(String, Probe),
+    Removed(Removable, Result<(), String>),
 }
 
 #[derive(Debug)]
@@ -68,6 +113,7 @@ struct Attempt {
 pub(crate) struct Jobs<T> {
     topics: Arc<T>,
     prober: Prober,
+    pace: Pace,
     attempts: BTreeMap<Key, Attempt>,
     running: JoinSet<Fact>,
     /// One permit for each Kafka client of a group.
@@ -75,10 +121,11 @@ pub(crate) struct Jobs<T> {
 }
 
 impl<T: Topics> Jobs<T> {
-    pub(crate) fn new(topics: T, prober: Prober) -> Self {
+    pub(crate) fn new(topics: T, prober: Prober, pace: Pace) -> Self {
         Self {
             topics: Arc::new(topics),
             prober,
+            pace,
             attempts: BTreeMap::new(),
             running: JoinSet::new(),
             clients: Arc::new(Semaphore::new(GROUPS_AT_ONCE)),
@@ -92,43 +139,28 @@ impl<T: Topics> Jobs<T> {
         if let Some(access) = &outcome.access {
             let due = outcome.topics.iter().filter(|request| self.is_due(&Key::Topic(request.key.clone()), now));
             let due: Vec<TopicRequest> = due.cloned().collect();
-            if !due.is_empty() && self.count(|key| matches!(key, Key::Topic(_))) == 0 {
+            if !due.is_empty() && self.free(Sort::Topic, 1) > 0 {
                 self.start_topics(access.clone(), due);
             }
-            for key in &outcome.groups {
-                if self.count(|key| matches!(key, Key::Group(_))) >= GROUPS_AT_ONCE {
-                    break;
-                }
-                if self.is_due(&Key::Group(key.clone()), now) {
-                    self.start_group(access.clone(), key.clone());
-                }
+            let free = self.free(Sort::Group, GROUPS_AT_ONCE);
+            let due = outcome.groups.iter().filter(|key| self.is_due(&Key::Group((*key).clone()), now));
+            for key in due.take(free).cloned().collect::<Vec<GroupKey>>() {
+                self.start_group(access.clone(), key);
             }
         }
         self.start_names(&outcome.wanted.names, now);
-        for request in &outcome.probes {
-            if self.count(|key| matches!(key, Key::Probe(_))) >= PROBES_AT_ONCE {
-                break;
-            }
-            if self.is_due(&Key::Probe(request.uid.clone()), now) {
-                self.start_probe(request.clone());
-            }
+        let free = self.free(Sort::Probe, PROBES_AT_ONCE);
+        let due = outcome.probes.iter().filter(|request| self.is_due(&Key::Probe(request.uid.clone()), now));
+        for request in due.take(free).cloned().collect::<Vec<ProbeRequest>>() {
+            self.start_probe(request);
         }
     }
 
-    fn start_names(&mut self, wanted: &BTreeSet<String>, now: Instant) {
-        for host in wanted {
-            if self.count(|key| matches!(key, Key::Name(_))) >= NAMES_AT_ONCE {
-                break;
-            }
-            if self.is_due(&Key::Name(host.clone()), now) {
-                self.begin(Key::Name(host.clone()));
-                let host = host.clone();
-                self.running.spawn(async move {
-                    let looked_up = timeout(NAME_LIMIT, tokio::net::lookup_host((host.as_str(), 80))).await;
-                    let is_known = looked_up.is_ok_and(|found| found.is_ok_and(|mut found| found.next().is_some()));
-                    Fact::Name(host, is_known)
-                });
-            }
+    /// Makes all probes due at once: the ingress is another one now.
+    pub(crate) fn probe_everything(&mut self) {
+        let probes = self.attempts.iter_mut().filter(|(key, _)| key.sort() == Sort::Probe);
+        for (_, attempt) in probes.filter(|(_, attempt)| attempt.due.is_some()) {
+            attempt.due = Some(Instant::now());
         }
     }
 
@@ -162,17 +194,26 @@ impl<T: Topics> Jobs<T> {
         self.attempts.get(key).is_none_or(|attempt| attempt.due.is_some_and(|due| due <= now))
     }
 
-    fn count(&self, of_kind: impl Fn(&Key) -> bool) -> usize {
-        self.attempts.iter().filter(|(key, attempt)| attempt.due.is_none() && of_kind(key)).count()
+    /// How many more of a sort may run.
+    fn free(&self, sort: Sort, at_once: usize) -> usize {
+        let running = self.attempts.iter().filter(|(key, attempt)| attempt.due.is_none() && key.sort() == sort).count();
+        at_once.saturating_sub(running)
     }
 
     fn forget(&mut self, outcome: &Outcome) {
+        let topics: HashSet<&TopicKey> = outcome.topics.iter().map(|request| &request.key).collect();
+        let groups: HashSet<&GroupKey> = outcome.groups.iter().collect();
+        let probes: HashSet<&str> = outcome.probes.iter().map(|request| request.uid.as_str()).collect();
+        let farewells: HashSet<&str> = outcome.farewells.iter().map(|request| request.uid.as_str()).collect();
         self.attempts.retain(|key, attempt| {
             let wanted = match key {
-                Key::Topic(key) => outcome.topics.iter().any(|request| request.key == *key),
-                Key::Group(key) => outcome.groups.contains(key),
-                Key::Probe(uid) => outcome.probes.iter().any(|request| request.uid == *uid),
+                Key::Topic(key) => topics.contains(key),
+                Key::Group(key) => groups.contains(key),
+                Key::Probe(uid) => probes.contains(uid.as_str()),
                 Key::Name(host) => outcome.wanted.names.contains(host),
+                Key::Farewell(uid) => farewells.contains(uid.as_str()),
+                Key::Remove(Removable::Topic(key)) => outcome.remove_topics.contains(key),
+                Key::Remove(Removable::Group(key)) => outcome.leaving.contains(key),
             };
             wanted || attempt.due.is_none()
         });
@@ -180,63 +221,6 @@ impl<T: Topics> Jobs<T> {
 
     fn begin(&mut self, key: Key) {
         self.attempts.entry(key).or_insert(Attempt { failures: 0, due: None }).due = None;
-    }
-
-    fn start_topics(&mut self, access: KafkaAccess, requests: Vec<TopicRequest>) {
-        for request in &requests {
-            self.begin(Key::Topic(request.key.clone()));
-        }
-        let topics = Arc::clone(&self.topics);
-        let away = Progress::Failed(TopicError::Away(access.servers()).to_string());
-        self.running.spawn(async move {
-            let results = timeout(TOPICS_LIMIT, topics.ensure(&access, &requests)).await.unwrap_or_default();
-            let mut results = results.into_iter();
-            let facts = requests.into_iter().map(|request| {
-                let progress = match results.next() {
-                    Some(Ok(())) => Progress::Done,
-                    Some(Err(error)) => Progress::Failed(error.to_string()),
-                    None => away.clone(),
-                };
-                (request.key, progress)
-            });
-            Fact::Topics(facts.collect())
-        });
-    }
-
-    fn start_group(&mut self, access: KafkaAccess, key: GroupKey) {
-        self.begin(Key::Group(key.clone()));
-        let clients = Arc::clone(&self.clients);
-        let away = Progress::Failed(TopicError::Away(access.servers()).to_string());
-        self.running.spawn(async move {
-            // Held until the client is closed, which is after its result is known.
-            let permit = clients.acquire_owned().await.expect("the semaphore is never closed");
-            let (tell, told) = oneshot::channel();
-            let job_key = key.clone();
-            tokio::task::spawn_blocking(move || {
-                let _permit = permit;
-                // Nobody listens any more when the attempt was given up.
-                offsets::initialise_then(&access, &job_key, |result| drop(tell.send(result)));
-            });
-            let progress = match timeout(GROUP_LIMIT, told).await {
-                Ok(Ok(Ok(done))) => {
-                    tracing::debug!(group = key.group, topic = key.topic.topic, ?done, "First offsets are there");
-                    Progress::Done
-                }
-                Ok(Ok(Err(error))) => Progress::Failed(error.to_string()),
-                Ok(Err(_)) => Progress::Failed("the attempt broke off".to_owned()),
-                Err(_) => away,
-            };
-            Fact::Group(key, progress)
-        });
-    }
-
-    fn start_probe(&mut self, request: ProbeRequest) {
-        self.begin(Key::Probe(request.uid.clone()));
-        let prober = self.prober.clone();
-        self.running.spawn(async move {
-            let answer = prober.ask(&request.path).await;
-            Fact::Probe(request.uid, answer)
-        });
     }
 
     fn note(&mut self, fact: Fact, observed: &mut Observed) {
@@ -259,16 +243,19 @@ impl<T: Topics> Jobs<T> {
                 self.ended(Key::Name(host.clone()), is_known);
                 observed.names.insert(host, is_known);
             }
+            Fact::Farewell(uid, answer) => self.note_farewell(uid, answer, observed),
+            Fact::Removed(what, result) => self.note_removal(what, result, observed),
         }
     }
 
     /// Decides when the next attempt is due.
     fn ended(&mut self, key: Key, success: bool) {
-        let probe = matches!(key, Key::Probe(_));
+        let probe = key.sort() == Sort::Probe;
+        let again = self.pace.probe_again;
         let attempt = self.attempts.entry(key).or_insert(Attempt { failures: 0, due: None });
         let pause = if success {
             attempt.failures = 0;
-            PROBE_AGAIN
+            again
         } else {
             let longest = if probe { LONGEST_PROBE_PAUSE } else { LONGEST_KAFKA_PAUSE };
             let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempt.failures)).min(longest);

@@ -1,0 +1,86 @@
+//! How each sort of attempt is made.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use super::{Fact, GROUP_LIMIT, Jobs, Key, NAME_LIMIT, NAMES_AT_ONCE, Sort, TOPICS_LIMIT};
+use crate::kafka_access::KafkaAccess;
+use crate::offsets;
+use crate::reconcile::observed::{GroupKey, Progress};
+use crate::reconcile::{ProbeRequest, TopicRequest};
+use crate::topics::{TopicError, Topics};
+
+impl<T: Topics> Jobs<T> {
+    pub(super) fn start_names(&mut self, wanted: &BTreeSet<String>, now: Instant) {
+        let free = self.free(Sort::Name, NAMES_AT_ONCE);
+        let due = wanted.iter().filter(|host| self.is_due(&Key::Name((*host).clone()), now));
+        for host in due.take(free).cloned().collect::<Vec<String>>() {
+            self.begin(Key::Name(host.clone()));
+            self.running.spawn(async move {
+                let looked_up = timeout(NAME_LIMIT, tokio::net::lookup_host((host.as_str(), 80))).await;
+                let is_known = looked_up.is_ok_and(|found| found.is_ok_and(|mut found| found.next().is_some()));
+                Fact::Name(host, is_known)
+            });
+        }
+    }
+
+    pub(super) fn start_topics(&mut self, access: KafkaAccess, requests: Vec<TopicRequest>) {
+        for request in &requests {
+            self.begin(Key::Topic(request.key.clone()));
+        }
+        let topics = Arc::clone(&self.topics);
+        let away = Progress::Failed(TopicError::Away(access.servers()).to_string());
+        self.running.spawn(async move {
+            let results = timeout(TOPICS_LIMIT, topics.ensure(&access, &requests)).await.unwrap_or_default();
+            let mut results = results.into_iter();
+            let facts = requests.into_iter().map(|request| {
+                let progress = match results.next() {
+                    Some(Ok(())) => Progress::Done,
+                    Some(Err(error)) => Progress::Failed(error.to_string()),
+                    None => away.clone(),
+                };
+                (request.key, progress)
+            });
+            Fact::Topics(facts.collect())
+        });
+    }
+
+    pub(super) fn start_group(&mut self, access: KafkaAccess, key: GroupKey) {
+        self.begin(Key::Group(key.clone()));
+        let clients = Arc::clone(&self.clients);
+        let away = Progress::Failed(TopicError::Away(access.servers()).to_string());
+        self.running.spawn(async move {
+            // Held until the client is closed, which is after its result is known.
+            let permit = clients.acquire_owned().await.expect("the semaphore is never closed");
+            let (tell, told) = oneshot::channel();
+            let job_key = key.clone();
+            tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                // Nobody listens any more when the attempt was given up.
+                offsets::initialise_then(&access, &job_key, |result| drop(tell.send(result)));
+            });
+            let progress = match timeout(GROUP_LIMIT, told).await {
+                Ok(Ok(Ok(done))) => {
+                    tracing::debug!(group = key.group, topic = key.topic.topic, ?done, "First offsets are there");
+                    Progress::Done
+                }
+                Ok(Ok(Err(error))) => Progress::Failed(error.to_string()),
+                Ok(Err(_)) => Progress::Failed("the attempt broke off".to_owned()),
+                Err(_) => away,
+            };
+            Fact::Group(key, progress)
+        });
+    }
+
+    pub(super) fn start_probe(&mut self, request: ProbeRequest) {
+        self.begin(Key::Probe(request.uid.clone()));
+        let prober = self.prober.clone();
+        self.running.spawn(async move {
+            let answer = prober.ask(&request.path).await;
+            Fact::Probe(request.uid, answer)
+        });
+    }
+}

@@ -1,0 +1,234 @@
+//! Leader election: one of several control processes works, the others wait.
+//!
+//! The Lease has the name that the peer's channel controller uses, so that ours and the peer's never both write. A holder
+//! stops working before its Lease runs out for others: it counts from its last renewal, others from when they saw it.
+//! Clocks of different machines are never compared. Source: control-plane spec 7.2; Kubernetes' own election rules.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, info, warn};
+
+/// As the peer names it by default, its own prefix being mapped to that of its predecessor.
+pub(crate) const LEASE: &str = "kafkachannel-controller.knative.dev.eventing-kafka.pkg.channel.consolidated.reconciler.controller.reconciler.00-of-01";
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Timing {
+    /// After so long without a renewal somebody else may take over.
+    pub(crate) lease: Duration,
+    /// After so long without a renewal the holder stops.
+    pub(crate) deadline: Duration,
+    /// Pause between renewals, and between looks at somebody else's Lease.
+    pub(crate) pause: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(15), deadline: Duration::from_secs(10), pause: Duration::from_secs(2) }
+    }
+}
+
+impl Timing {
+    /// From the ConfigMap of leader election, whose values are Go durations; what cannot be read stays as it is by
+    /// default, and so does all of it when a holder would stop too late.
+    pub(crate) fn from_config(get: impl Fn(&str) -> Option<String>) -> Self {
+        let default = Self::default();
+        let read = |key: &str, default: Duration| get(key).and_then(|text| go_duration(&text)).unwrap_or(default);
+        let found = Self {
+            lease: read("lease-duration", read("leaseDuration", default.lease)),
+            deadline: read("renew-deadline", read("renewDeadline", default.deadline)),
+            pause: read("retry-period", read("retryPeriod", default.pause)),
+        };
+        if found.pause < found.deadline && found.deadline < found.lease { found } else { default }
+    }
+}
+
+/// Such as `15s` or `1m30s`.
+fn go_duration(text: &str) -> Option<Duration> {
+    let mut total = Duration::ZERO;
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let (number, tail) = rest.split_at_checked(digits)?;
+        let unit_end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, next) = tail.split_at_checked(unit_end)?;
+        let number: u32 = number.parse().ok()?;
+        total += number
+            * match unit {
+                "h" => Duration::from_hours(1),
+                "m" => Duration::from_mins(1),
+                "s" => Duration::from_secs(1),
+                "ms" => Duration::from_millis(1),
+                _ => return None,
+            };
+        rest = next;
+    }
+    (!total.is_zero()).then_some(total)
+}
+
+/// One candidate.
+#[derive(Debug)]
+pub(crate) struct Election {
+    api: Api<Lease>,
+    me: String,
+    timing: Timing,
+    /// Somebody else's Lease: its version, and when we saw it first.
+    seen: Option<(String, Instant)>,
+}
+
+impl Election {
+    pub(crate) fn new(client: Client, namespace: &str, me: String, timing: Timing) -> Self {
+        Self { api: Api::namespaced(client, namespace), me, timing, seen: None }
+    }
+
+    /// Waits until the Lease is ours. `reached` is called with whether the server answered, after every look. Dropping
+    /// the future is safe.
+    pub(crate) async fn acquire(&mut self, mut reached: impl FnMut(bool)) {
+        loop {
+            let looked = timeout(self.timing.deadline, self.take()).await;
+            match looked {
+                Ok(Ok(true)) => {
+                    info!(lease = LEASE, holder = self.me, "This process leads");
+                    reached(true);
+                    return;
+                }
+                Ok(Ok(false)) => reached(true),
+                Ok(Err(error)) => {
+                    warn!(lease = LEASE, error = %error, "Lease cannot be read or taken; trying again");
+                    reached(false);
+                }
+                Err(_) => reached(false),
+            }
+            sleep(self.timing.pause).await;
+        }
+    }
+
+    /// Renews the Lease until it is lost, or until the server has not answered for too long.
+    pub(crate) async fn keep(&mut self) {
+        let mut renewed = Instant::now();
+        loop {
+            sleep(self.timing.pause).await;
+            let left = self.timing.deadline.saturating_sub(renewed.elapsed());
+            match timeout(left, self.take()).await {
+                Ok(Ok(true)) => renewed = Instant::now(),
+                Ok(Ok(false)) => {
+                    warn!(lease = LEASE, "Somebody else has the lease");
+                    return;
+                }
+                Ok(Err(error)) => debug!(error = %error, "Lease not renewed"),
+                Err(_) => {}
+            }
+            if renewed.elapsed() >= self.timing.deadline {
+                warn!(lease = LEASE, "Lease could not be renewed in time");
+                return;
+            }
+        }
+    }
+
+    /// Lets somebody else take over at once. Best effort: the Lease runs out by itself otherwise.
+    pub(crate) async fn release(&self) {
+        let attempt = async {
+            let mut lease = self.api.get(LEASE).await?;
+            let mine = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(&self.me));
+            if let Some(spec) = mine {
+                spec.holder_identity = Some(String::new());
+                spec.lease_duration_seconds = Some(1);
+                self.api.replace(LEASE, &PostParams::default(), &lease).await?;
+            }
+            Ok::<(), kube::Error>(())
+        };
+        if let Ok(Err(error)) = timeout(self.timing.pause, attempt).await {
+            debug!(%error, "Lease not released");
+        }
+    }
+
+    /// Takes or renews it if it is free, ours, or has run out. False: it is somebody else's.
+    async fn take(&mut self) -> Result<bool, kube::Error> {
+        let Some(found) = self.api.get_opt(LEASE).await? else {
+            let lease = Lease {
+                metadata: ObjectMeta { name: Some(LEASE.to_owned()), ..ObjectMeta::default() },
+                spec: Some(self.spec(None)),
+            };
+            return answered(self.api.create(&PostParams::default(), &lease).await.map(|_| ()));
+        };
+        let holder = found.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default();
+        if !holder.is_empty() && holder != self.me && !self.has_run_out(&found) {
+            return Ok(false);
+        }
+        let lease = Lease { spec: Some(self.spec(found.spec.as_ref())), metadata: found.metadata };
+        // With the version that was read: of two that try, one wins.
+        answered(self.api.replace(LEASE, &PostParams::default(), &lease).await.map(|_| ()))
+    }
+
+    fn has_run_out(&mut self, lease: &Lease) -> bool {
+        let version = lease.metadata.resource_version.clone().unwrap_or_default();
+        let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or_default();
+        let lasts = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+        match &self.seen {
+            Some((seen, since)) if *seen == version => since.elapsed() > lasts,
+            Some(_) | None => {
+                self.seen = Some((version, Instant::now()));
+                false
+            }
+        }
+    }
+
+    fn spec(&self, previous: Option<&LeaseSpec>) -> LeaseSpec {
+        let now = Some(MicroTime(Timestamp::now()));
+        let mine = previous.filter(|spec| spec.holder_identity.as_deref() == Some(&self.me));
+        let transitions = previous.and_then(|spec| spec.lease_transitions).unwrap_or_default();
+        LeaseSpec {
+            holder_identity: Some(self.me.clone()),
+            lease_duration_seconds: i32::try_from(self.timing.lease.as_secs()).ok(),
+            acquire_time: mine.map_or(now.clone(), |spec| spec.acquire_time.clone()),
+            renew_time: now,
+            lease_transitions: Some(if mine.is_some() { transitions } else { transitions.saturating_add(1) }),
+            ..LeaseSpec::default()
+        }
+    }
+}
+
+/// A conflict means that somebody else was faster.
+fn answered(result: Result<(), kube::Error>) -> Result<bool, kube::Error> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_go_writes_them() {
+        let table = [("15s", 15_000), ("1m30s", 90_000), ("500ms", 500), ("2h", 7_200_000)];
+        for (text, millis) in table {
+            assert_eq!(go_duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "15", "s", "1d", "-1s", "0s"] {
+            assert_eq!(go_duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn timing_that_would_let_two_lead_is_not_taken() {
+        let config = |lease: &'static str, deadline: &'static str| {
+            Timing::from_config(move |key| match key {
+                "leaseDuration" => Some(lease.to_owned()),
+                "renewDeadline" => Some(deadline.to_owned()),
+                _ => None,
+            })
+        };
+        assert_eq!(config("60s", "40s").deadline, Duration::from_secs(40));
+        assert_eq!(config("10s", "40s"), Timing::default());
+        assert_eq!(config("soon", "8s").lease, Duration::from_secs(15));
+    }
+}

@@ -1,0 +1,291 @@
+//! The leader's loop: looks at everything that is known, acts, and waits for news.
+//!
+//! One pass looks at all objects: it is pure and fast, and what it finds does not depend on which event came first. News
+//! that come while it runs are seen by the next one. Everything that takes time runs beside it and is bounded.
+
+mod wanted;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use millrace_runtime::health::Readiness;
+use reqwest::Url;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use self::wanted::Note;
+use super::contract_map::{ContractMap, Standing};
+use super::events::{About, Events};
+use super::snapshot::{self, Snapshot};
+use super::watches::{Places, Watches};
+use super::writes::{self, Finished, Writes};
+use super::{Cluster, KubernetesError, pods};
+use crate::changes::Changes;
+use crate::jobs::{Jobs, Pace};
+use crate::metrics::ControlMetrics;
+use crate::probe::Prober;
+use crate::reconcile::observed::{GroupKey, Observed, Progress, TopicKey};
+use crate::reconcile::plan::{FINALIZER, Failure};
+use crate::reconcile::{Outcome, reconcile};
+use crate::topics::admin::AdminTopics;
+
+/// At least so long between two passes; more when passes take long, so that they never use more than a third of a core.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+/// A channel that was found is asked for again after this, or when the pods of the ingress change.
+const PROBE_AGAIN: Duration = Duration::from_mins(10);
+/// How long everything waits for what is not known yet about Secrets and references. After that it counts as unreadable.
+const LONGEST_HOLD: Duration = Duration::from_secs(5);
+/// Percent of a ConfigMap's size at which people are warned.
+const ALMOST_FULL: usize = 80;
+
+/// Everything that a leader has.
+pub(super) struct Shell {
+    cluster: Cluster,
+    places: Places,
+    watches: Watches,
+    wake: Arc<Notify>,
+    jobs: Jobs<AdminTopics>,
+    writes: Writes,
+    contract: ContractMap,
+    observed: Observed,
+    targets: watch::Sender<Vec<Url>>,
+    events: Events,
+    /// What was logged already.
+    changes: Changes,
+    metrics: ControlMetrics,
+    readiness: Readiness,
+    /// The contract in force was read.
+    adopted: bool,
+    /// Since when something needed is not known.
+    held: Option<Instant>,
+    /// By uid: since when a channel is on its way out.
+    departing: BTreeMap<String, Instant>,
+    /// Since when a status differs from what it should be.
+    differing: BTreeMap<writes::Key, Instant>,
+    /// What to tell when a write was done.
+    notes: BTreeMap<writes::Key, Note>,
+    /// Why the last write of the contract failed.
+    write_failure: Option<Failure>,
+    /// What was said about kinds that cannot be watched, and about the size of the contract.
+    said: (String, bool),
+}
+
+impl Shell {
+    pub(super) fn new(
+        client: Client,
+        cluster: Cluster,
+        places: Places,
+        metrics: ControlMetrics,
+        readiness: Readiness,
+        stop: CancellationToken,
+    ) -> Result<Self, KubernetesError> {
+        let wake = Arc::new(Notify::new());
+        let (targets, following) = watch::channel(Vec::new());
+        let prober = Prober::following(following)?;
+        let contract = ContractMap::new(client.clone(), places.data_plane_namespace.clone(), places.contract.clone());
+        Ok(Self {
+            watches: Watches::start(client.clone(), &places, Arc::clone(&wake), stop),
+            jobs: Jobs::new(AdminTopics, prober, Pace { probe_again: PROBE_AGAIN }),
+            writes: Writes::new(client.clone()),
+            contract,
+            observed: Observed::default(),
+            targets,
+            events: Events::new(client, &cluster.identity),
+            changes: Changes::default(),
+            metrics,
+            readiness,
+            adopted: false,
+            held: None,
+            departing: BTreeMap::new(),
+            differing: BTreeMap::new(),
+            notes: BTreeMap::new(),
+            write_failure: None,
+            said: (String::new(), false),
+            cluster,
+            places,
+            wake,
+        })
+    }
+
+    /// Works until it is dropped.
+    pub(super) async fn lead(mut self) {
+        loop {
+            let started = Instant::now();
+            self.pass();
+            sleep((started.elapsed() * 2).max(SHORTEST_PAUSE)).await;
+            let due = self.next_due();
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = self.jobs.finished(&mut self.observed) => {}
+                finished = self.writes.finished() => self.note_writes(finished),
+                written = self.contract.finished() => match written {
+                    Some(Ok((published, leaving))) => {
+                        self.metrics.published.inc();
+                        (self.observed.published, self.observed.leaving) = (published, leaving);
+                        self.write_failure = None;
+                    }
+                    Some(Err(failure)) => {
+                        self.metrics.write_failures.inc();
+                        self.write_failure = Some(failure);
+                    }
+                    None => {}
+                },
+                () = wait_until(due) => {}
+            }
+        }
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let held = self.held.map(|since| since + LONGEST_HOLD);
+        let patience = self.cluster.deletion_patience;
+        let overdue = self.departing.values().map(|since| *since + patience).filter(|due| *due > Instant::now()).min();
+        [self.jobs.next_due(), self.writes.next_due(), self.contract.next_due(), held, overdue]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Brings everything as far as it goes without waiting.
+    fn pass(&mut self) {
+        let Some(snapshot) = self.look() else { return };
+        self.metrics.readings.inc();
+        self.aim();
+        let Snapshot { objects, facts } = snapshot;
+        self.observed.cluster = facts;
+        self.adopt();
+        let outcome = reconcile(objects, &self.cluster.settings, &self.observed);
+        self.observed.forget(&outcome.wanted);
+        self.note_departures(&outcome);
+        let found = self.watches.contract(&self.places);
+        let standing = self.contract.bring(found.as_deref(), &outcome.contract, &outcome.leaving);
+        let failure = match standing {
+            Standing::Bad(failure) => Some(failure),
+            Standing::Fine => self.write_failure.clone(),
+        };
+        if failure != self.observed.write_error {
+            self.observed.write_error = failure;
+            // Conditions speak of it.
+            self.wake.notify_one();
+        }
+        self.jobs.start(&outcome);
+        self.jobs.start_removals(&outcome);
+        let writes = self.wanted_writes(&outcome);
+        let sent = self.writes.start(writes);
+        self.metrics.api_writes.inc_by(u64::try_from(sent).unwrap_or_default());
+        self.report(&outcome, found.is_some());
+    }
+
+    /// All objects, or nothing as long as something is not known without which nothing should be done.
+    fn look(&mut self) -> Option<Snapshot> {
+        let unknown = self.watches.unknown();
+        if !unknown.is_empty() {
+            let text = format!("{unknown:?}");
+            if text != self.said.0 {
+                info!(waiting_for = text, "Not all objects are known yet");
+                self.said.0 = text;
+            }
+            return None;
+        }
+        let anyway = self.held.is_some_and(|since| since.elapsed() >= LONGEST_HOLD);
+        let taken = snapshot::take(&mut self.watches, &self.cluster.settings, anyway);
+        self.held = if taken.is_some() { None } else { self.held.or(Some(Instant::now())) };
+        taken
+    }
+
+    /// Points the prober at the pods that there are.
+    fn aim(&mut self) {
+        let targets = pods::targets(&self.watches.pods.all(), self.cluster.ingress_port, &self.cluster.ingress_host);
+        let changed = self.targets.send_if_modified(|now| {
+            let changed = *now != targets;
+            *now = targets;
+            changed
+        });
+        if changed {
+            self.jobs.probe_everything();
+        }
+    }
+
+    /// Begins with the contract that is in force. Its groups have their first offsets: they were committed before.
+    fn adopt(&mut self) {
+        if self.adopted {
+            return;
+        }
+        let found = self.watches.contract(&self.places);
+        (self.observed.published, self.observed.leaving) = self.contract.adopt(found.as_deref());
+        for resource in self.observed.published.resources.values() {
+            let topic = TopicKey {
+                servers: resource.bootstrap_servers.clone(),
+                topic: resource.topics.first().cloned().unwrap_or_default(),
+            };
+            let keys = resource
+                .egresses
+                .iter()
+                .map(|egress| GroupKey { topic: topic.clone(), group: egress.consumer_group.clone() });
+            self.observed.groups.extend(keys.map(|key| (key, Progress::Done)));
+        }
+        self.adopted = true;
+    }
+
+    fn note_departures(&mut self, outcome: &Outcome) {
+        let now = Instant::now();
+        let uids: BTreeMap<&str, ()> = outcome.departures.iter().map(|found| (found.uid.as_str(), ())).collect();
+        self.departing.retain(|uid, _| uids.contains_key(uid.as_str()));
+        self.observed.gone.retain(|uid, _| uids.contains_key(uid.as_str()));
+        self.observed.overdue.retain(|uid| uids.contains_key(uid.as_str()));
+        for uid in uids.keys() {
+            let since = *self.departing.entry((*uid).to_owned()).or_insert(now);
+            if now.duration_since(since) >= self.cluster.deletion_patience
+                && self.observed.overdue.insert((*uid).to_owned())
+            {
+                self.wake.notify_one();
+            }
+        }
+    }
+
+    fn note_writes(&mut self, finished: Vec<Finished>) {
+        for Finished { key, error, .. } in finished {
+            let note = self.notes.remove(&key);
+            match (error, note) {
+                (None, Some(note)) => note.send(&self.events),
+                (None, None) => {}
+                (Some(_), _) => self.metrics.api_write_failures.inc(),
+            }
+        }
+    }
+
+    fn report(&mut self, outcome: &Outcome, has_contract: bool) {
+        let problems = outcome.problems.clone();
+        self.changes.tell(&problems, outcome);
+        self.metrics.note(self.observed.published.generation, problems.len(), outcome);
+        let percent = self.contract.percent_full();
+        self.metrics.contract_full.set(i64::try_from(percent).unwrap_or(i64::MAX));
+        let almost_full = percent >= ALMOST_FULL;
+        if almost_full && !self.said.1 {
+            let note = format!("the contract fills {percent} % of what a ConfigMap takes");
+            warn!(map = self.places.contract, percent, "The contract's ConfigMap is almost full");
+            if let Some(found) = self.watches.contract(&self.places) {
+                self.events.warning(About::Contract, &found.map.meta, "ContractAlmostFull", &note);
+            }
+        }
+        self.said.1 = almost_full;
+        // The data plane cannot even mount what does not exist.
+        self.readiness.set(has_contract);
+    }
+}
+
+async fn wait_until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The finalizers of a channel with ours, or without.
+fn finalizers(now: &[String], with_ours: bool) -> Vec<String> {
+    let others = now.iter().filter(|name| *name != FINALIZER).cloned();
+    others.chain(with_ours.then(|| FINALIZER.to_owned())).collect()
+}

@@ -1,0 +1,294 @@
+//! Millrace installed on an API server of its own: definitions, rights, settings, data plane and control processes.
+//!
+//! What a kubelet does is done here: pods are written with their addresses, and the contract's ConfigMap is copied into
+//! the folder that the data plane mounts. Control runs with the rights of its own service account, as `deploy/` gives
+//! them, never as an administrator.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Cluster;
+use super::objects::{Objects, documents};
+use crate::PATIENCE;
+use crate::broker::Broker;
+use crate::folder::Mount;
+use crate::plane::{Ingress, Plane};
+use crate::process::{Process, Program};
+use crate::wait::wait_for;
+
+/// Where everything is installed.
+pub const SYSTEM: &str = "knative-eventing";
+/// The ConfigMap with the contract.
+pub const CONTRACT: &str = "kafka-channel-channels-subscriptions";
+/// apiVersion and kind of channels.
+pub const CHANNEL: [&str; 2] = ["messaging.knative.dev/v1beta1", "KafkaChannel"];
+/// apiVersion and kind of Subscriptions.
+pub const SUBSCRIPTION: [&str; 2] = ["messaging.knative.dev/v1", "Subscription"];
+
+/// API servers are large; tests that have one of their own run one after the other.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// An installation.
+#[derive(Debug)]
+pub struct Install {
+    /// An administrator.
+    pub admin: Objects,
+    /// The data plane's folders.
+    pub plane: Plane,
+    /// The only ingress.
+    pub ingress: Ingress,
+    kubelet: Option<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+    /// The API server.
+    pub cluster: Cluster,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Install {
+    /// Everything but control, with this Kafka; `None` means: skip the test.
+    ///
+    /// # Panics
+    /// When something cannot be installed.
+    #[must_use]
+    pub fn on(kafka: &dyn Broker) -> Option<Self> {
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let cluster = Cluster::start_unless_missing()?;
+        let admin = cluster.admin();
+        apply_files(&admin);
+        configure(&admin, &[("bootstrap.servers", &kafka.bootstrap())]);
+        // As shipped for channels: a group without a committed offset would start at the end of the topic.
+        let plane = Plane::new(kafka).with("consumer", "auto.offset.reset=latest");
+        let ingress = plane.start_ready_ingress();
+        write_pod(&admin, "kafka-channel-receiver", "kafka-channel-receiver-0", true);
+        let stop = Arc::new(AtomicBool::new(false));
+        let kubelet = copy_contract(cluster.kubeconfig("admin").as_path(), plane.contract.clone(), Arc::clone(&stop));
+        Some(Self { admin, plane, ingress, kubelet: Some(kubelet), stop, cluster, _turn: turn })
+    }
+
+    /// A control process with the rights of its own service account.
+    #[must_use]
+    pub fn control(&self, pod_name: &str) -> Program {
+        let program = Program::named("millrace-control").arg("kubernetes").env("POD_NAME", pod_name);
+        let program = program.env("KUBECONFIG", self.cluster.service_account(SYSTEM, "kafka-controller"));
+        let program = program.env("CHANNEL_INGRESS_POD_PORT", self.ingress.address.port().to_string());
+        program.env("MILLRACE_ADMIN_ADDRESS", "127.0.0.1:0").env("MILLRACE_LOG", "info,millrace_control=debug")
+    }
+
+    /// Starts control and waits until it leads.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[must_use]
+    #[track_caller]
+    pub fn start_control(&self) -> Process {
+        let mut control = self.control("control-0").start();
+        control.wait_for_message("This process leads", PATIENCE);
+        control
+    }
+
+    /// A channel.
+    ///
+    /// # Panics
+    /// When it does not exist.
+    #[must_use]
+    #[track_caller]
+    pub fn channel(&self, namespace: &str, name: &str) -> Value {
+        let [api_version, kind] = CHANNEL;
+        self.admin.get(api_version, kind, namespace, name).expect("the channel exists")
+    }
+
+    /// Applies a channel with this spec.
+    pub fn apply_channel(&self, namespace: &str, name: &str, spec: &Value) {
+        let [api_version, kind] = CHANNEL;
+        let metadata = json!({"namespace": namespace, "name": name});
+        self.apply(&json!({"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}));
+    }
+
+    /// Applies a Subscription of a channel; `spec` holds the rest.
+    pub fn apply_subscription(&self, namespace: &str, name: &str, channel: &str, spec: &Value) {
+        let [api_version, kind] = SUBSCRIPTION;
+        let mut spec = spec.clone();
+        spec["channel"] = json!({"apiVersion": CHANNEL[0], "kind": CHANNEL[1], "name": channel});
+        let metadata = json!({"namespace": namespace, "name": name});
+        self.apply(&json!({"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}));
+    }
+
+    /// Applies one object.
+    ///
+    /// # Panics
+    /// When the server refuses it.
+    #[track_caller]
+    pub fn apply(&self, object: &Value) {
+        self.admin.try_apply(object).unwrap_or_else(|refused| panic!("cannot apply {object}: {refused}"));
+    }
+
+    /// Waits until an object's condition `Ready` is True.
+    ///
+    /// # Panics
+    /// When it does not become so.
+    #[track_caller]
+    pub fn wait_until_ready(&self, kind: [&str; 2], namespace: &str, name: &str) -> Value {
+        self.wait_for_condition(kind, namespace, name, "Ready", "True")
+    }
+
+    /// Waits until a condition of an object has this status, and gives the object.
+    ///
+    /// # Panics
+    /// When it does not get it.
+    #[track_caller]
+    pub fn wait_for_condition(
+        &self,
+        [api_version, kind]: [&str; 2],
+        namespace: &str,
+        name: &str,
+        condition: &str,
+        status: &str,
+    ) -> Value {
+        wait_for(&format!("{condition}={status} of {kind} {namespace}/{name}"), PATIENCE, || {
+            let Some(object) = self.admin.get(api_version, kind, namespace, name) else {
+                return Err("there is no such object".to_owned());
+            };
+            if self::condition(&object, condition)["status"] == status {
+                Ok(object)
+            } else {
+                Err(object["status"].to_string())
+            }
+        })
+    }
+
+    /// What is in the contract's ConfigMap; null when it does not exist or holds nothing.
+    #[must_use]
+    pub fn contract(&self) -> Value {
+        let map = self.admin.get("v1", "ConfigMap", SYSTEM, CONTRACT).unwrap_or_default();
+        contract_of(&map).and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Changes keys of `kafka-channel-config`.
+    pub fn configure(&self, data: &[(&str, &str)]) {
+        configure(&self.admin, data);
+    }
+}
+
+impl Drop for Install {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(kubelet) = self.kubelet.take() {
+            kubelet.join().ok();
+        }
+    }
+}
+
+/// One condition of an object; null when there is none of this type.
+#[must_use]
+pub fn condition(object: &Value, kind: &str) -> Value {
+    let conditions = object["status"]["conditions"].as_array();
+    let found = conditions.into_iter().flatten().find(|condition| condition["type"] == kind);
+    found.cloned().unwrap_or_default()
+}
+
+fn apply_files(admin: &Objects) {
+    let file = |path: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}});
+    admin.try_apply(&namespace).unwrap_or_else(|refused| panic!("{refused}"));
+    let files = [
+        "crds/kafka-channel/kafkachannels.yaml",
+        "crds/kafka-channel/admission.yaml",
+        "crds/subscription/subscriptions.yaml",
+        "base/control-rbac.yaml",
+        "base/secrets.yaml",
+        "components/subscriptions/subscription-controller.yaml",
+    ];
+    for mut object in files.iter().flat_map(|path| documents(&file(path))) {
+        // kustomize does this.
+        if ["ServiceAccount", "Role", "RoleBinding"].contains(&object["kind"].as_str().unwrap_or_default()) {
+            object["metadata"]["namespace"] = json!(SYSTEM);
+        }
+        admin.try_apply(&object).unwrap_or_else(|refused| panic!("cannot apply {object}: {refused}"));
+    }
+    for path in ["v1beta1/kafkachannels", "v1/kafkachannels", "v1/subscriptions"] {
+        wait_for(&format!("{path} to be served"), PATIENCE, || {
+            admin.try_text(&format!("/apis/messaging.knative.dev/{path}")).map(|_| ())
+        });
+    }
+}
+
+fn configure(admin: &Objects, data: &[(&str, &str)]) {
+    let data: serde_json::Map<String, Value> =
+        data.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+    let metadata = json!({"namespace": SYSTEM, "name": "kafka-channel-config"});
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data});
+    admin.try_apply(&map).unwrap_or_else(|refused| panic!("{refused}"));
+}
+
+/// Writes a pod of the data plane as its kubelet would.
+///
+/// # Panics
+/// When the server refuses it.
+pub fn write_pod(admin: &Objects, app: &str, name: &str, ready: bool) {
+    let labels = json!({"app": app});
+    let metadata = json!({"namespace": SYSTEM, "name": name, "labels": labels});
+    let spec = json!({"containers": [{"name": "c", "image": "none"}]});
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
+    admin.try_apply(&pod).unwrap_or_else(|refused| panic!("{refused}"));
+    let ready = if ready { "True" } else { "False" };
+    let status = json!({
+        "phase": "Running", "podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}],
+        "conditions": [{"type": "Ready", "status": ready}]
+    });
+    let _ = admin.patch_status(["v1", "Pod", SYSTEM, name], &status);
+}
+
+fn contract_of(map: &Value) -> Option<Vec<u8>> {
+    decode(map["binaryData"]["data"].as_str()?)
+}
+
+/// Base64, as the API has it: no blanks, padded.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let value = |byte: u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0_u32, 0);
+    for byte in text.bytes().filter(|byte| *byte != b'=') {
+        bits = bits << 6 | u32::from(value(byte)?);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(bits >> count & 0xff).ok()?);
+        }
+    }
+    Some(bytes)
+}
+
+/// Copies the contract into the mount whenever it changed, until it is stopped.
+fn copy_contract(kubeconfig: &Path, mount: Mount, stop: Arc<AtomicBool>) -> JoinHandle<()> {
+    let objects = Objects::new(kubeconfig);
+    let path = format!("/api/v1/namespaces/{SYSTEM}/configmaps/{CONTRACT}");
+    thread::spawn(move || {
+        let mut last = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            // While the server is away, mounts stay as they are.
+            let map: Option<Value> = objects.try_text(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
+            if let Some(bytes) = map.as_ref().and_then(contract_of)
+                && bytes != last
+            {
+                mount.swap(&[("data", &bytes)]);
+                last = bytes;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    })
+}

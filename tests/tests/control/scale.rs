@@ -1,0 +1,81 @@
+//! Many channels: how long until all are ready, how many writes each costs, how much memory, and how fast one change is.
+//!
+//! 40 channels with 2 Subscriptions each by default; `MILLRACE_TEST_CHANNELS` chooses another number. The limits hold for
+//! debug builds on a loaded 2-core machine; the numbers are printed.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use millrace_tests::broker::kafka::Kafka;
+use millrace_tests::kubernetes::install::{CHANNEL, Install, SUBSCRIPTION};
+use millrace_tests::process::Process;
+use millrace_tests::raw_http::get;
+use millrace_tests::wait::wait_for;
+use serde_json::{Value, json};
+
+fn metric(control: &mut Process, name: &str) -> f64 {
+    let line = control.wait_for_message("Admin server listening", Duration::from_secs(10));
+    let address =
+        line["address"].as_str().and_then(|address| address.parse().ok()).expect("the line tells the address");
+    let text = get(address, "/metrics").expect("the admin server answers").text();
+    let found = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    found.unwrap_or_else(|| panic!("no {name} in:\n{text}"))
+}
+
+fn resident_mib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default() / 1024
+}
+
+#[test]
+fn many_channels_become_ready_with_few_writes_and_one_change_among_them_is_quick() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let Some(install) = Install::on(kafka) else { return };
+    let channels: u32 = std::env::var("MILLRACE_TEST_CHANNELS").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
+    let limit = Duration::from_secs(60) + Duration::from_millis(500) * channels;
+    let mut control = install.start_control();
+    let namespace = install.cluster.fresh_namespace();
+    let started = Instant::now();
+    for number in 0..channels {
+        let name = format!("c{number}");
+        install.apply_channel(&namespace, &name, &json!({}));
+        for subscription in ["a", "b"] {
+            let spec = json!({"subscriber": {"uri": "http://127.0.0.1:9/"}});
+            install.apply_subscription(&namespace, &format!("{name}-{subscription}"), &name, &spec);
+        }
+    }
+    let applied = started.elapsed();
+    let ready = |[api_version, kind]: [&str; 2]| {
+        let is_ready = |object: &Value| {
+            let conditions = object["status"]["conditions"].as_array();
+            conditions.into_iter().flatten().any(|found| found["type"] == "Ready" && found["status"] == "True")
+        };
+        install.admin.list(api_version, kind, &namespace).iter().filter(|object| is_ready(object)).count()
+    };
+    let wanted = usize::try_from(channels).unwrap_or_default();
+    wait_for("everything to be ready", limit, || {
+        let found = (ready(CHANNEL), ready(SUBSCRIPTION));
+        if found == (wanted, wanted * 2) { Ok(()) } else { Err(format!("{found:?}")) }
+    });
+    let all_ready = started.elapsed();
+    let writes = metric(&mut control, "millrace_control_api_writes_total") / f64::from(channels);
+    let contracts = metric(&mut control, "millrace_control_contracts_published_total") / f64::from(channels);
+    let memory = resident_mib(control.pid());
+    let changed = Instant::now();
+    let spec = json!({"subscriber": {"uri": "http://127.0.0.1:9/changed"}});
+    install.apply_subscription(&namespace, "c0-a", "c0", &spec);
+    let file = install.plane.contract.file("data");
+    wait_for("the change at the data plane", Duration::from_secs(10), || {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        if text.contains("http://127.0.0.1:9/changed") { Ok(()) } else { Err("not there") }
+    });
+    let live = changed.elapsed();
+    eprintln!(
+        "{channels} channels x 2: applied in {applied:.1?}, all ready after {all_ready:.1?}, {writes:.1} writes and \
+         {contracts:.2} contracts a channel, {memory} MiB, a change live after {live:.0?}"
+    );
+    // Five for a channel and one or two for each Subscription, and some that met a conflict.
+    assert!(writes < 12.0, "{writes} writes a channel");
+    assert!(live < Duration::from_secs(3), "a change took {live:?}");
+}
