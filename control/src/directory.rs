@@ -209,7 +209,7 @@ impl<T: Topics> Shell<T> {
 
     fn reconcile(&mut self) -> Outcome {
         let outcome = reconcile(self.objects.clone(), &self.settings, &self.observed);
-        self.observed.forget(&outcome.wanted);
+        self.observed.forget(&outcome);
         outcome
     }
 

@@ -212,7 +212,7 @@ impl<T: Topics> Jobs<T> {
                 Key::Probe(uid) => probes.contains(uid.as_str()),
                 Key::Name(host) => outcome.wanted.names.contains(host),
                 Key::Farewell(uid) => farewells.contains(uid.as_str()),
-                Key::Remove(Removable::Topic(key)) => outcome.remove_topics.contains(key),
+                Key::Remove(Removable::Topic(key)) => outcome.remove_topics.contains_key(key),
                 Key::Remove(Removable::Group(key)) => outcome.leaving.contains(key),
             };
             wanted || attempt.due.is_none()

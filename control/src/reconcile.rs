@@ -117,8 +117,8 @@ pub struct Outcome {
     pub probes: Vec<ProbeRequest>,
     /// Deleted channels that the ingress must drop.
     pub farewells: Vec<ProbeRequest>,
-    /// Topics of deleted channels, which nobody can write to any more.
-    pub remove_topics: Vec<TopicKey>,
+    /// Topics of deleted channels, which nobody can write to any more, with what the names of their groups begin with.
+    pub remove_topics: BTreeMap<TopicKey, String>,
     /// Groups that nobody reads with any more; to be remembered beside the contract.
     pub leaving: BTreeSet<GroupKey>,
     /// Those of them that can be deleted now.
@@ -182,7 +182,7 @@ pub fn reconcile(objects: Vec<Sourced>, settings: &Settings, observed: &Observed
         groups,
         probes,
         farewells: Vec::new(),
-        remove_topics: Vec::new(),
+        remove_topics: BTreeMap::new(),
         leaving: BTreeSet::new(),
         remove_groups: Vec::new(),
         departures: Vec::new(),

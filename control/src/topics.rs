@@ -34,8 +34,14 @@ pub enum TopicError {
 
 /// Something that can delete what channels and subscriptions leave behind. What is not there counts as deleted.
 pub trait Removals: Send + Sync + 'static {
-    /// Deletes a topic with everything in it. Takes a bounded time; asking again is safe.
-    fn remove_topic(&self, access: &KafkaAccess, topic: &str) -> impl Future<Output = Result<(), TopicError>> + Send;
+    /// Deletes a topic with everything in it, after the groups whose names are `group_prefix` and one more part without
+    /// a dot: a crash may have left some that nobody remembers. Takes a bounded time; asking again is safe.
+    fn remove_topic(
+        &self,
+        access: &KafkaAccess,
+        topic: &str,
+        group_prefix: &str,
+    ) -> impl Future<Output = Result<(), TopicError>> + Send;
 
     /// Deletes a consumer group without members. Takes a bounded time; asking again is safe.
     fn remove_group(&self, access: &KafkaAccess, group: &str) -> impl Future<Output = Result<(), TopicError>> + Send;

@@ -38,22 +38,26 @@ impl<T: Topics + Removals> Jobs<T> {
         let Some(access) = &outcome.access else { return };
         // Groups first: their members would complain about a topic that is gone.
         let groups = outcome.remove_groups.iter().cloned().map(Removable::Group);
-        let all = groups.chain(outcome.remove_topics.iter().cloned().map(Removable::Topic));
+        let all = groups.chain(outcome.remove_topics.keys().cloned().map(Removable::Topic));
         let due: Vec<Removable> = all.filter(|what| self.is_due(&Key::Remove(what.clone()), now)).collect();
         let free = self.free(Sort::Removal, REMOVALS_AT_ONCE);
         for what in due.into_iter().take(free) {
-            self.start_removal(access.clone(), what);
+            let prefix = match &what {
+                Removable::Topic(key) => outcome.remove_topics.get(key).cloned().unwrap_or_default(),
+                Removable::Group(_) => String::new(),
+            };
+            self.start_removal(access.clone(), what, prefix);
         }
     }
 
-    fn start_removal(&mut self, access: KafkaAccess, what: Removable) {
+    fn start_removal(&mut self, access: KafkaAccess, what: Removable, group_prefix: String) {
         self.begin(Key::Remove(what.clone()));
         let topics = Arc::clone(&self.topics);
         self.running.spawn(async move {
             let attempt = async {
                 match &what {
                     Removable::Group(key) => topics.remove_group(&access, &key.group).await,
-                    Removable::Topic(key) => topics.remove_topic(&access, &key.topic).await,
+                    Removable::Topic(key) => topics.remove_topic(&access, &key.topic, &group_prefix).await,
                 }
             };
             let result = timeout(TOPICS_LIMIT, attempt).await.unwrap_or(Err(TopicError::Away(access.servers())));

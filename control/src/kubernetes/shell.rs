@@ -158,7 +158,7 @@ impl Shell {
         self.observed.cluster = facts;
         self.adopt();
         let outcome = reconcile(objects, &self.cluster.settings, &self.observed);
-        self.observed.forget(&outcome.wanted);
+        self.observed.forget(&outcome);
         self.note_departures(&outcome);
         let found = self.watches.contract(&self.places);
         let standing = self.contract.bring(found.as_deref(), &outcome.contract, &outcome.leaving);

@@ -8,6 +8,7 @@
 use super::observed::{GroupKey, Observed, Probe, Removal, TopicKey};
 use super::{Outcome, ProbeRequest};
 use crate::api::channel::Channel;
+use crate::contract::group_id;
 use crate::index::{Entry, Index};
 use crate::kafka_access::KafkaAccess;
 use crate::status::{Condition, Truth};
@@ -75,6 +76,12 @@ impl Steps<'_> {
         }
     }
 
+    /// What the names of the channel's groups begin with; a uid without a dot follows.
+    fn prefix(&self) -> String {
+        let meta = &self.entry.object.meta;
+        group_id(&meta.namespace, &meta.name, "")
+    }
+
     fn in_contract(&self) -> bool {
         self.observed.published.resources.contains_key(&self.entry.object.meta.uid)
     }
@@ -113,8 +120,7 @@ impl Steps<'_> {
     }
 
     fn groups(&self, outcome: &mut Outcome) -> Option<Condition> {
-        let meta = &self.entry.object.meta;
-        let prefix = format!("kafka.{}.{}.", meta.namespace, meta.name);
+        let prefix = self.prefix();
         let mine: Vec<&GroupKey> = outcome.leaving.iter().filter(|key| key.group.starts_with(&prefix)).collect();
         let open = mine.first()?;
         let error = match self.observed.removed_groups.get(*open) {
@@ -149,7 +155,7 @@ impl Steps<'_> {
             Some(Removal::Gone | Removal::LeftBehind(_)) => None,
             Some(Removal::Failed(error)) => {
                 let condition = failed(error);
-                outcome.remove_topics.push(key);
+                outcome.remove_topics.insert(key, self.prefix());
                 condition
             }
             None => {
@@ -157,7 +163,7 @@ impl Steps<'_> {
                 let dropped =
                     !self.in_contract() && outcome.farewells.iter().all(|probe| probe.uid != channel.meta.uid);
                 if dropped {
-                    outcome.remove_topics.push(key.clone());
+                    outcome.remove_topics.insert(key.clone(), self.prefix());
                 }
                 failed("")
             }

@@ -17,7 +17,9 @@ pub(super) fn plan(observed: &Observed, outcome: &mut Outcome) {
     let next: BTreeSet<GroupKey> = outcome.contract.resources.iter().flat_map(groups).collect();
     let settled =
         |key: &GroupKey| matches!(observed.removed_groups.get(key), Some(Removal::Gone | Removal::LeftBehind(_)));
-    let known = observed.leaving.iter().filter(|key| !settled(key)).chain(&in_force);
+    // One whose offsets were committed, but whose Subscription went before it was in the contract.
+    let committed = observed.groups.keys();
+    let known = observed.leaving.iter().chain(committed).filter(|key| !settled(key)).chain(&in_force);
     outcome.leaving =
         known.filter(|key| !next.contains(*key) && !outcome.wanted.groups.contains(*key)).cloned().collect();
     let Some(access) = &outcome.access else { return };

@@ -9,7 +9,7 @@ use millrace_config::contract::wire;
 
 use super::observed::{GroupKey, Observed, Progress, TopicKey};
 use super::plan::ChannelPlan;
-use super::{TopicRequest, Wanted};
+use super::{Outcome, TopicRequest, Wanted};
 
 /// What the contract says about a channel: the new resource once its topic exists, before that the one published
 /// earlier, if any. Nothing that works is taken away because something else does not work yet.
@@ -79,9 +79,12 @@ pub(super) fn missing_groups(wanted: &Wanted, observed: &Observed) -> Vec<GroupK
 
 impl Observed {
     /// Drops facts about what nobody asks for any more: should it come back, everything is found out again.
-    pub fn forget(&mut self, wanted: &Wanted) {
+    pub fn forget(&mut self, outcome: &Outcome) {
+        let wanted = &outcome.wanted;
         self.topics.retain(|key, _| wanted.topics.contains(key));
-        self.groups.retain(|key, _| wanted.groups.contains(key));
+        // Until a group that leaves is remembered beside the contract, this is the only place that knows it.
+        let unsaved = |key: &GroupKey| outcome.leaving.contains(key) && !self.leaving.contains(key);
+        self.groups.retain(|key, _| wanted.groups.contains(key) || unsaved(key));
         self.probes.retain(|uid, _| wanted.channels.contains(uid));
         self.names.retain(|host, _| wanted.names.contains(host));
         // A topic that is wanted again is asked for again, and may have to be deleted again later.

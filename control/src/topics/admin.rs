@@ -1,6 +1,6 @@
 //! Creates topics with Kafka's admin protocol; deletes topics and groups when a cluster's objects are gone.
 //!
-//! Only CreateTopics, DeleteTopics and DeleteGroups are ever sent. Source: control-plane spec 2.3 (step 7), 2.9, 2.11.
+//! Only CreateTopics, DeleteTopics, ListGroups and DeleteGroups are ever sent. Source: control-plane spec 2.3 (step 7), 2.9, 2.11.
 
 use std::time::Duration;
 
@@ -38,7 +38,10 @@ impl Topics for AdminTopics {
 }
 
 impl Removals for AdminTopics {
-    async fn remove_topic(&self, access: &KafkaAccess, topic: &str) -> Result<(), TopicError> {
+    async fn remove_topic(&self, access: &KafkaAccess, topic: &str, group_prefix: &str) -> Result<(), TopicError> {
+        for group in groups(access, group_prefix).await? {
+            self.remove_group(access, &group).await?;
+        }
         let client = connect(access).map_err(|error| TopicError::Client(error.to_string()))?;
         let results = client.delete_topics(&[topic], &options()).await;
         let results =
@@ -53,6 +56,21 @@ impl Removals for AdminTopics {
             results.map(|results| results.into_iter().map(|result| result.map_err(|(_, code)| code)).collect());
         removed(client, results, RDKafkaErrorCode::GroupIdNotFound, access)
     }
+}
+
+/// The groups of a channel, as Kafka knows them.
+async fn groups(access: &KafkaAccess, prefix: &str) -> Result<Vec<String>, TopicError> {
+    let client = connect(access).map_err(|error| TopicError::Client(error.to_string()))?;
+    let prefix = prefix.to_owned();
+    let list = move || {
+        let listed = client.inner().fetch_group_list(None, TIMEOUT)?;
+        let is_ours =
+            |name: &&str| name.strip_prefix(&prefix).is_some_and(|rest| !rest.is_empty() && !rest.contains('.'));
+        Ok(listed.groups().iter().map(|group| group.name()).filter(is_ours).map(str::to_owned).collect())
+    };
+    let listed: Result<Vec<String>, KafkaError> =
+        tokio::task::spawn_blocking(list).await.map_err(|error| TopicError::Request(error.to_string()))?;
+    listed.map_err(|error| unanswered(&error, &access.servers()))
 }
 
 fn options() -> AdminOptions {

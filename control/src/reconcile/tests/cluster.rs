@@ -132,10 +132,25 @@ fn an_ingress_that_never_answers_and_a_channel_that_is_overdue_do_not_wait_for_e
     observed.gone.insert(UID.to_owned(), (Probe::Unreachable("refused".to_owned()), 4));
     assert_eq!(reconcile(objects.clone(), &cluster(), &observed).farewells.len(), 1);
     observed.gone.insert(UID.to_owned(), (Probe::Unreachable("refused".to_owned()), 5));
-    assert_eq!(reconcile(objects.clone(), &cluster(), &observed).remove_topics, [topic_key()]);
+    let topics = reconcile(objects.clone(), &cluster(), &observed).remove_topics;
+    assert_eq!(topics, [(topic_key(), "kafka.test-nc.kc.".to_owned())].into());
     observed.removed_topics.insert(topic_key(), Removal::Failed("not authorised".to_owned()));
     observed.overdue.insert(UID.to_owned());
     let outcome = reconcile(objects, &cluster(), &observed);
     assert!(outcome.departures[0].finished);
     assert!(outcome.departures[0].left_behind[0].contains("not authorised"));
+}
+
+#[test]
+fn a_group_whose_subscription_went_before_it_was_in_the_contract_is_not_forgotten() {
+    let mut observed = Observed::default();
+    observed.topics.insert(topic_key(), Progress::Done);
+    observed.groups.insert(group(), Progress::Done);
+    let outcome = reconcile(all(vec![bootstrap(), engaged(&json!({}))]), &cluster(), &observed);
+    assert_eq!(outcome.leaving, [group()].into());
+    observed.forget(&outcome);
+    assert_eq!(observed.groups.len(), 1);
+    observed.leaving = outcome.leaving.clone();
+    observed.forget(&outcome);
+    assert_eq!((observed.groups.len(), observed.leaving.len()), (0, 1));
 }

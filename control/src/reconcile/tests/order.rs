@@ -271,7 +271,7 @@ fn removing_documents_removes_entries_and_facts() {
     let (_, mut observed) = settle(&objects(), &settings(), Observed::default());
     let outcome = reconcile(all(vec![bootstrap()]), &settings(), &observed);
     assert_eq!((outcome.contract.resources.len(), outcome.probes.len()), (0, 0));
-    observed.forget(&outcome.wanted);
+    observed.forget(&outcome);
     assert!(observed.topics.is_empty() && observed.groups.is_empty() && observed.probes.is_empty());
 }
 
