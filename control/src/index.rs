@@ -3,7 +3,7 @@
 //! Pure. Gives objects without a uid a stable one, and refuses the second of two objects with one identity or uid:
 //! two entries with one uid would make the data plane refuse both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -40,6 +40,8 @@ pub struct Index {
     pub departing: BTreeMap<Key, Entry<Channel>>,
     /// What is known about other objects that destinations point at.
     pub references: References,
+    /// Subscriptions of each channel, which need not exist, by namespace and name.
+    by_channel: BTreeMap<Key, BTreeSet<Key>>,
     /// Objects that were refused.
     pub problems: Vec<Problem>,
 }
@@ -85,6 +87,9 @@ impl Index {
             }
             Object::Subscription(mut object) => {
                 object.meta.uid = uid;
+                if let Some(channel) = channel_of(&object) {
+                    self.by_channel.entry(channel).or_default().insert(key.clone());
+                }
                 self.subscriptions.insert(key, Entry { object: *object, source });
             }
             Object::Secret(mut object) => {
@@ -115,16 +120,9 @@ impl Index {
     }
 
     /// Subscriptions whose channel reference points at this channel, by name.
-    pub fn subscriptions_of<'a>(&'a self, channel: &'a Channel) -> impl Iterator<Item = &'a Entry<Subscription>> {
-        self.subscriptions.values().filter(move |entry| {
-            let subscription = &entry.object;
-            let named = subscription.channel.namespace.as_deref().filter(|namespace| !namespace.is_empty());
-            // Channels of other namespaces are behind a feature of Knative's that is not there.
-            subscription.meta.namespace == channel.meta.namespace
-                && named.is_none_or(|namespace| namespace == channel.meta.namespace)
-                && subscription.channel.name == channel.meta.name
-                && is_kafka_channel(&subscription.channel.kind, subscription.channel.api_group())
-        })
+    pub fn subscriptions_of<'a>(&'a self, channel: &Channel) -> impl Iterator<Item = &'a Entry<Subscription>> {
+        let key = (channel.meta.namespace.clone(), channel.meta.name.clone());
+        self.by_channel.get(&key).into_iter().flatten().filter_map(|key| self.subscriptions.get(key))
     }
 
     /// A channel by namespace and name.
@@ -132,6 +130,16 @@ impl Index {
     pub fn channel(&self, namespace: &str, name: &str) -> Option<&Entry<Channel>> {
         self.channels.get(&(namespace.to_owned(), name.to_owned()))
     }
+}
+
+/// The KafkaChannel that a subscription points at. Channels of other namespaces are behind a feature of Knative's that is
+/// not there.
+fn channel_of(subscription: &Subscription) -> Option<Key> {
+    let (reference, namespace) = (&subscription.channel, &subscription.meta.namespace);
+    let named = reference.namespace.as_deref().filter(|namespace| !namespace.is_empty());
+    let is_near = named.is_none_or(|named| named == namespace);
+    let is_ours = is_near && is_kafka_channel(&reference.kind, reference.api_group());
+    is_ours.then(|| (namespace.clone(), reference.name.clone()))
 }
 
 /// Whether a reference's kind and API group are those of a KafkaChannel.

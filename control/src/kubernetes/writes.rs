@@ -93,7 +93,8 @@ impl Writes {
     pub(crate) fn start(&mut self, wanted: Vec<Write>) -> usize {
         let now = Instant::now();
         let keys: BTreeSet<&Key> = wanted.iter().map(|write| &write.key).collect();
-        self.attempts.retain(|key, attempt| attempt.running || attempt.done.is_some() || keys.contains(key));
+        // What is not wanted has been seen to be as it should, or its object is gone.
+        self.attempts.retain(|key, attempt| attempt.running || keys.contains(key));
         self.held = None;
         let mut sent = 0;
         for write in wanted {
@@ -120,6 +121,11 @@ impl Writes {
             self.running.spawn(perform(client, write));
         }
         sent
+    }
+
+    /// Whether a write is on its way.
+    pub(crate) fn is_running(&self, key: &Key) -> bool {
+        self.attempts.get(key).is_some_and(|attempt| attempt.running)
     }
 
     /// Whether the last attempt failed because something else is in the way.

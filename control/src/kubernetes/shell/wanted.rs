@@ -1,6 +1,6 @@
 //! Which objects have to be written now, and what to tell people once they were.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -65,12 +65,16 @@ impl Shell {
         for found in &outcome.departures {
             self.departure_writes(found, &now, &mut writes);
         }
+        let published = self.observed.published.resources.values().flat_map(|resource| &resource.egresses);
+        let in_contract: HashSet<String> = published.map(|egress| egress.uid.clone()).collect();
         for found in outcome.subscriptions.iter().filter(|found| !found.managed) {
-            self.subscription_write(found, &now, &mut writes);
+            self.subscription_write(found, in_contract.contains(&found.uid), &now, &mut writes);
         }
         self.pod_writes(&mut writes);
         let keys: BTreeSet<_> = writes.iter().map(|write| write.key.clone()).collect();
         self.differing.retain(|key, _| keys.contains(key));
+        let on_its_way = &self.writes;
+        self.notes.retain(|key, _| keys.contains(key) || on_its_way.is_running(key));
         writes
     }
 
@@ -142,7 +146,13 @@ impl Shell {
         self.status_write((Aspect::ChannelStatus, About::Channel), meta, &object.status, path, body, false, writes);
     }
 
-    fn subscription_write(&mut self, found: &SubscriptionStatus, now: &str, writes: &mut Vec<Write>) {
+    fn subscription_write(
+        &mut self,
+        found: &SubscriptionStatus,
+        in_contract: bool,
+        now: &str,
+        writes: &mut Vec<Write>,
+    ) {
         let Some(object) = self.watches.subscriptions.get(&(found.namespace.clone(), found.name.clone())) else {
             return;
         };
@@ -152,8 +162,6 @@ impl Shell {
             return;
         }
         let meta = &object.subscription.meta;
-        let mut egresses = self.observed.published.resources.values().flat_map(|resource| &resource.egresses);
-        let in_contract = egresses.any(|egress| egress.uid == meta.uid);
         let Some(body) = statuses::subscription(&object, found, in_contract, now) else { return };
         let path =
             format!("/apis/messaging.knative.dev/v1/namespaces/{}/subscriptions/{}/status", meta.namespace, meta.name);
