@@ -88,7 +88,8 @@ impl Shell {
     ) {
         let Some(object) = self.watches.channels.get(key) else { return };
         let meta = &object.channel.meta;
-        if meta.finalizers.iter().all(|name| name != FINALIZER) {
+        let is_held = meta.finalizers.iter().any(|name| name == FINALIZER);
+        if !is_held {
             writes.push(finalizer_write(&object, true));
             let text = format!("Updated {:?} finalizers", meta.name);
             self.note(Aspect::Finalizer, About::Channel, meta, false, "FinalizerUpdate", text);
@@ -112,6 +113,10 @@ impl Shell {
             }
             Change::Foreign(text) => Some(text),
         };
+        // Two writes of one object at a time would refuse each other.
+        if !is_held {
+            return;
+        }
         let Some(body) = statuses::channel(&object, found, subscribers, foreign.as_deref(), now) else { return };
         // Nothing is created in Kafka before its name is recorded, so that waits for nothing.
         let hurry = object.channel.recorded_topic.is_none() && !found.topic.is_empty();
