@@ -17,6 +17,9 @@ use super::head::Traits;
 const LINGER: Duration = Duration::from_secs(2);
 /// What an HTTP/2 connection begins with.
 const HTTP2_PREFACE: &[u8] = b"PRI ";
+/// How long a client may take to leave, or to finish a head, once it was asked to go and nothing of it is worked on. HTTP/2
+/// ends only when the client has said that it heard; not all clients look while they have nothing to send.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Idle connections go after this when new ones wait for a place.
 const CROWDED_IDLE: Duration = Duration::from_secs(10);
 
@@ -53,6 +56,8 @@ pub(super) struct Activity {
     /// When the first byte of a head came whose end has not come yet.
     head_since: Moment,
     lingering_since: Moment,
+    /// Since when it is to leave.
+    draining_since: Moment,
     http2: AtomicBool,
     /// A first request has come.
     used: AtomicBool,
@@ -97,6 +102,7 @@ impl Activity {
             last_write: Moment::new(now),
             head_since: Moment::new(0),
             lingering_since: Moment::new(0),
+            draining_since: Moment::new(0),
             http2: AtomicBool::new(false),
             used: AtomicBool::new(false),
             requests: AtomicU32::new(0),
@@ -200,7 +206,12 @@ impl Activity {
     pub(super) fn tell(&self, signal: Signal) {
         let signal = match signal {
             Signal::None => NONE,
-            Signal::Drain => DRAIN,
+            Signal::Drain => {
+                // Told again at every tick; the first time counts.
+                let _told_before =
+                    self.draining_since.compare_exchange(0, self.now(), Ordering::Relaxed, Ordering::Relaxed);
+                DRAIN
+            }
             Signal::Evict => EVICT,
         };
         self.signal.fetch_max(signal, Ordering::Release);
@@ -242,6 +253,7 @@ impl Activity {
         let (read, written) = (moment(&self.last_read), moment(&self.last_write));
         let last = read.max(written);
         let idle = self.requests.load(Ordering::Relaxed) == 0;
+        let draining = moment(&self.draining_since);
         let head = if self.http2.load(Ordering::Relaxed) { 0 } else { moment(&self.head_since) };
         passed(moment(&self.lingering_since), Some(LINGER))
             || passed(head, self.settings.header_timeout)
@@ -249,6 +261,7 @@ impl Activity {
             || passed(read, self.settings.read_idle_timeout)
             || passed(written, self.settings.write_idle_timeout)
             || (crowded && idle && passed(last, Some(CROWDED_IDLE)))
+            || (draining > 0 && idle && passed(draining.max(written), Some(FAREWELL)))
     }
 }
 

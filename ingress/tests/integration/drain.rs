@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::harness::*;
@@ -56,6 +57,23 @@ async fn an_idle_process_leaves_at_once() {
     let begun = Instant::now();
     assert!(running.drain().await);
     assert!(begun.elapsed() < Duration::from_secs(3), "took {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn clients_that_do_not_hear_are_left_soon() {
+    let (_harness, _broker, running) = one_target().await;
+    let mut silent = TcpStream::connect(running.address()).await.unwrap();
+    // HTTP/2, and then nobody reads: the settings of the server, its farewell and its ping stay unanswered.
+    silent.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut halfway = TcpStream::connect(running.address()).await.unwrap();
+    halfway.write_all(b"POST /ns/name HTTP/1.1\r\nHost:").await.unwrap();
+    until("both connections", async || {
+        admin(&running, "/metrics").await.contains("millrace_ingress_connections 2\n").then_some(())
+    })
+    .await;
+    let begun = Instant::now();
+    assert!(running.drain().await);
+    assert!(begun.elapsed() < Duration::from_secs(8), "took {:?}", begun.elapsed());
 }
 
 #[tokio::test]

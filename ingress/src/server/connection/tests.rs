@@ -65,3 +65,19 @@ fn a_signal_is_never_weakened() {
     activity.tell(Signal::Drain);
     assert_eq!(activity.signal(&context), Signal::Evict);
 }
+
+#[test]
+fn who_is_asked_to_leave_and_has_nothing_to_wait_for_is_gone_soon() {
+    let activity = activity(&[]);
+    at(&activity, 1000);
+    activity.read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    activity.tell(Signal::Drain);
+    let busy = activity.begin(true);
+    at(&activity, 5000);
+    activity.tell(Signal::Drain);
+    assert!(!activity.is_over(5000, false));
+    busy.0.answered();
+    activity.wrote();
+    assert!(!activity.is_over(7000, false));
+    assert!(activity.is_over(7001, false));
+}
