@@ -22,7 +22,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::connect::{Tcp, Within};
-use super::verify::Lenient;
+use super::verify::Verifier;
 use crate::outcome::Failure;
 
 /// Bytes of a header line that is as short as headers in use are; shorter ones have a place as long as others are longer.
@@ -113,27 +113,29 @@ fn pool(settings: &HttpClientSettings) -> legacy::Builder {
 
 fn tls_config(settings: &HttpClientSettings, roots: &TrustedRoots) -> Result<ClientConfig, ClientError> {
     let mut store = if settings.system_roots { system_roots().clone() } else { RootCertStore::empty() };
+    let mut given = Vec::new();
     for bundle in &roots.bundles {
         for certificate in CertificateDer::pem_slice_iter(bundle.as_bytes()) {
             let certificate = certificate.map_err(|error| ClientError::Pem(error.to_string()))?;
-            store.add(certificate).map_err(|error| ClientError::Certificate(error.to_string()))?;
+            store.add(certificate.clone()).map_err(|error| ClientError::Certificate(error.to_string()))?;
+            given.push(certificate);
         }
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| ClientError::Tls(error.to_string()))?;
-    let lenient = if settings.trust_all {
-        Lenient::trusting_all(provider)
-    } else if !settings.verify_host {
+    let verifier = if settings.trust_all {
+        Verifier::trusting_all(provider)
+    } else if given.is_empty() && settings.verify_host {
+        return Ok(builder.with_root_certificates(store).with_no_client_auth());
+    } else {
         let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider))
             .build()
             .map_err(|error| ClientError::Tls(error.to_string()))?;
-        Lenient::of_any_host(provider, chain)
-    } else {
-        return Ok(builder.with_root_certificates(store).with_no_client_auth());
+        Verifier::trusting(provider, chain, given, !settings.verify_host)
     };
-    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(lenient)).with_no_client_auth())
+    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }
 
 /// The machine's certificate authorities, read at the first need: most clusters deliver over plain HTTP.

@@ -27,16 +27,28 @@ struct Server {
 
 impl Server {
     async fn tls(certificate_host: &str) -> Self {
-        let signed = rcgen::generate_simple_self_signed([certificate_host.to_owned()]).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der()));
+        Self::tls_with(rcgen::CertificateParams::new([certificate_host.to_owned()]).unwrap()).await
+    }
+
+    /// Shows a certificate that says it is an authority's, as those of `openssl req -x509` do.
+    async fn tls_as_authority(certificate_host: &str) -> Self {
+        let mut params = rcgen::CertificateParams::new([certificate_host.to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        Self::tls_with(params).await
+    }
+
+    async fn tls_with(params: rcgen::CertificateParams) -> Self {
+        let signing_key = rcgen::KeyPair::generate().unwrap();
+        let cert = params.self_signed(&signing_key).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
         let config = ServerConfig::builder_with_provider(Arc::new(crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![signed.cert.der().clone()], key)
+            .with_single_cert(vec![cert.der().clone()], key)
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        Self::start(Some(acceptor), signed.cert.pem(), b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()).await
+        Self::start(Some(acceptor), cert.pem(), b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()).await
     }
 
     async fn plain(answer: impl Into<Vec<u8>>) -> Self {
@@ -112,6 +124,27 @@ async fn a_subscriber_is_trusted_by_the_bundle_of_the_contract() {
     let answer = attempt(url.clone(), "", Some(&server.certificate)).await.unwrap();
     assert_eq!(answer.status, 204);
     check_refused(attempt(url, "", None).await);
+}
+
+#[tokio::test]
+async fn a_certificate_of_the_contract_is_trusted_as_it_is_for_its_own_host_only() {
+    let server = Server::tls_as_authority("localhost").await;
+    let url = format!("https://localhost:{}/", server.port);
+    assert_eq!(attempt(url.clone(), "", Some(&server.certificate)).await.unwrap().status, 204);
+    check_refused(attempt(url.clone(), "", None).await);
+    // Another one of the same name is not the same.
+    let other = Server::tls_as_authority("localhost").await;
+    check_refused(attempt(url, "", Some(&other.certificate)).await);
+    let elsewhere = Server::tls_as_authority("elsewhere.example").await;
+    let url = format!("https://localhost:{}/", elsewhere.port);
+    check_refused(attempt(url.clone(), "", Some(&elsewhere.certificate)).await);
+    let answer = attempt(url, "verifyHost=false", Some(&elsewhere.certificate)).await.unwrap();
+    assert_eq!(answer.status, 204);
+    let mut expired = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    expired.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    expired.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let expired = Server::tls_with(expired).await;
+    check_refused(attempt(format!("https://localhost:{}/", expired.port), "", Some(&expired.certificate)).await);
 }
 
 #[tokio::test]
