@@ -32,6 +32,7 @@ use crate::egress::Common;
 use crate::metrics::DispatcherMetrics;
 use crate::reconcile::Egresses;
 use crate::reply::producers::Producers;
+use crate::reply_keys::ReplyKeys;
 use crate::sender::token::Tokens;
 use crate::settings::{Settings, SettingsFiles};
 
@@ -95,7 +96,7 @@ impl Process {
         let telemetry = Telemetry::start(&observability, &env.service, &env.otel, &metrics)?;
         let mut families = DispatcherMetrics::register(&metrics, &env.metrics)?;
         families.tracer = telemetry.tracer();
-        let egresses = Egresses::new(common(families, &metrics, &drain)?, drain.clone());
+        let egresses = Egresses::new(common(families, &metrics, &drain, &env.service.namespace)?, drain.clone());
         let readiness = Readiness::new();
         serve_admin(&env, &observability, &metrics, (&readiness, &egresses), &drain).await?;
         let (changed, mut changes) = mpsc::channel(1);
@@ -172,12 +173,18 @@ impl Process {
 }
 
 /// The cluster is looked for only when the contract asks for something of it.
-fn common(families: DispatcherMetrics, metrics: &Metrics, drain: &Drain) -> Result<Common, MetricsError> {
+fn common(
+    families: DispatcherMetrics,
+    metrics: &Metrics,
+    drain: &Drain,
+    namespace: &str,
+) -> Result<Common, MetricsError> {
     let cluster = Cluster::new();
     Ok(Common {
         secrets: Secrets::new(cluster.clone()),
         producers: Producers::default(),
         tokens: Tokens::new(cluster.clone(), drain.clone()),
+        reply_keys: ReplyKeys::new(cluster.clone(), namespace, drain.clone()),
         event_types: EventTypes::new(cluster, drain.clone(), metrics)?,
         metrics: families,
     })

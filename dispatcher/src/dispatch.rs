@@ -18,7 +18,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::pipeline::{Pipeline, SourceRules};
 use crate::record::Record;
 use crate::reply;
-use crate::slot::Slot;
+use crate::slot::{Slot, Stopping};
 use crate::spans;
 use crate::undelivered;
 
@@ -45,7 +45,10 @@ pub(crate) async fn dispatch(pipeline: &Pipeline, record: &Record, slot: &mut Sl
     spans::decoded(receiving.as_mut(), &event, slot);
     let trace = Trace { span: receiving.as_ref(), ..trace };
     let origin = Origin { partition: record.partition, offset: record.offset, trace };
-    let matches = pipeline.filter.matches(&event);
+    let matches = match pipeline.reply_keys.passes(&pipeline.filter, &event, slot.stopping()).await {
+        Ok(matches) => matches,
+        Err(Stopping) => return Dispatched::Abandoned,
+    };
     if slot.attempts_before() == 0 {
         pipeline.metrics.processed(&event.ty, started.elapsed());
     }

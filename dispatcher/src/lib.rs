@@ -24,6 +24,7 @@ mod progress;
 mod reconcile;
 mod record;
 mod reply;
+mod reply_keys;
 mod route;
 mod sender;
 mod settings;

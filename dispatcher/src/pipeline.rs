@@ -9,6 +9,7 @@ use http::HeaderValue;
 use millrace_config::contract::{Delivery, DeliveryOrder, Egress, KeyType, Reply, Resource, Target};
 use millrace_config::properties::http_client::HttpClientSettings;
 use millrace_config::properties::kafka::{ConsumerSettings, RetryLimits, Undelivered};
+use millrace_event::filter::cesql::ReplySecrets;
 use millrace_event::filter::{self, Filter, FilterError};
 use millrace_event::source_record::Origin;
 use millrace_event::{Event, EventError, Extensions};
@@ -23,6 +24,7 @@ use crate::pressure::limit::{Bounds, MAX_ALLOWED};
 use crate::pressure::rate::Rate;
 use crate::pressure::{Pressure, PressureSettings};
 use crate::reply::topic::RecordProducer;
+use crate::reply_keys::{self, ReplyKeys};
 use crate::route::Route;
 use crate::sender::token::Tokens;
 use crate::sender::{self, AnswerBody, ClientError, Sender, TrustedRoots};
@@ -34,6 +36,8 @@ pub(crate) struct Pipeline {
     /// The bootstrap servers, for spans.
     pub(crate) brokers: String,
     pub(crate) filter: Filter,
+    /// Where the filter looks for keys of reply ids.
+    pub(crate) reply_keys: Arc<reply_keys::View>,
     /// Extensions that are set on every event, in this order, over what it has.
     pub(crate) overrides: Vec<(String, String)>,
     /// How records that are not CloudEvents are converted; `None` discards them.
@@ -57,6 +61,7 @@ pub(crate) struct Pipeline {
 pub(crate) struct Links {
     pub(crate) producer: Arc<RecordProducer>,
     pub(crate) tokens: Tokens,
+    pub(crate) reply_keys: ReplyKeys,
     pub(crate) event_types: EventTypes,
     pub(crate) metrics: EgressMetrics,
 }
@@ -107,7 +112,7 @@ impl Pipeline {
         settings: &PipelineSettings,
         links: Links,
     ) -> Result<Self, PipelineError> {
-        let Links { producer, tokens, event_types, metrics } = links;
+        let Links { producer, tokens, reply_keys, event_types, metrics } = links;
         let build = RouteBuilder { resource, egress, trust_bundles, settings, metrics: &metrics, tokens: &tokens };
         let ignored = AnswerBody::Ignored;
         let mut answer = AnswerBody::Wanted;
@@ -120,10 +125,13 @@ impl Pipeline {
             Reply::ToUrl(target) => ReplyRoute::ToUrl(Box::new(build.route(Role::Reply, target, ignored)?)),
         };
         let dead_letter = egress.delivery.dead_letter.as_ref();
+        let reply_keys = reply_keys.view();
+        let secrets: Arc<dyn ReplySecrets> = Arc::clone(&reply_keys) as _;
         Ok(Self {
             egress: Arc::clone(egress),
             brokers: resource.bootstrap_servers.clone(),
-            filter: filter::compile(&egress.filters)?,
+            filter: filter::compile_with(&egress.filters, &secrets)?,
+            reply_keys,
             overrides: overrides(resource)?,
             source_rules: source_rules(resource, egress, &settings.consumer),
             subscriber: build.route(Role::Subscriber, &egress.destination, answer)?,

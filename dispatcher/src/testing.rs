@@ -32,6 +32,7 @@ use crate::pipeline::{Links, Pipeline, PipelineSettings};
 use crate::record::Record;
 use crate::reply::producers::Producers;
 use crate::reply::topic::RecordProducer;
+use crate::reply_keys::ReplyKeys;
 use crate::sender::token::Tokens;
 use crate::slot::Slots;
 use crate::window::Order;
@@ -54,11 +55,13 @@ pub(crate) struct Script {
     pub(crate) body: &'static str,
     /// Waits until this semaphore has a permit before answering.
     pub(crate) gate: Option<Arc<tokio::sync::Semaphore>>,
+    /// Waits so long before answering.
+    pub(crate) takes: Duration,
 }
 
 impl Script {
     pub(crate) fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: "", gate: None }
+        Self { status, headers: Vec::new(), body: "", gate: None, takes: Duration::ZERO }
     }
 }
 
@@ -135,6 +138,7 @@ async fn receive(State(state): State<Arc<Scripts>>, uri: Uri, headers: HeaderMap
     if let Some(gate) = script.gate {
         gate.acquire().await.unwrap().forget();
     }
+    tokio::time::sleep(script.takes).await;
     let mut response = (StatusCode::from_u16(script.status).unwrap(), script.body).into_response();
     response.headers_mut().remove("content-type");
     for (name, value) in script.headers {
@@ -191,6 +195,7 @@ pub(crate) fn common(cluster: &Cluster) -> Common {
         secrets: Secrets::new(cluster.clone()),
         producers: Producers::default(),
         tokens: Tokens::new(cluster.clone(), drain.clone()),
+        reply_keys: ReplyKeys::new(cluster.clone(), "system", drain.clone()),
         event_types: EventTypes::new(cluster.clone(), drain, &metrics).unwrap(),
         metrics: DispatcherMetrics::register(&metrics, &metrics_env()).unwrap(),
     }
@@ -220,9 +225,9 @@ fn shared_by(common: Common, url: &str, egress: &str, properties: &str) -> Share
         consumer: kafka::consumer(&properties).unwrap(),
         client: http_client::http_client(&properties).unwrap(),
     };
-    let Common { tokens, event_types, metrics, .. } = common;
+    let Common { tokens, reply_keys, event_types, metrics, .. } = common;
     let producer = Arc::new(RecordProducer::new(&BTreeMap::new()));
-    let links = Links { producer, tokens, event_types, metrics: metrics.egress(egress) };
+    let links = Links { producer, tokens, reply_keys, event_types, metrics: metrics.egress(egress) };
     Shared {
         pipeline: Snapshot::new(Pipeline::build(resource, egress, &[], &settings, links).unwrap()),
         slots: Slots::new(settings.consumer.in_flight_max, settings.consumer.in_flight_bytes)

@@ -16,6 +16,7 @@ use crate::metrics::DispatcherMetrics;
 use crate::metrics::kafka::STATISTICS_SECONDS;
 use crate::pipeline::{Links, Pipeline, PipelineError, PipelineSettings};
 use crate::reply::producers::Producers;
+use crate::reply_keys::ReplyKeys;
 use crate::sender::token::Tokens;
 use crate::settings::Settings;
 use crate::window::Order;
@@ -30,6 +31,7 @@ pub(crate) struct Common {
     pub(crate) secrets: Secrets,
     pub(crate) producers: Producers,
     pub(crate) tokens: Tokens,
+    pub(crate) reply_keys: ReplyKeys,
     pub(crate) event_types: EventTypes,
     pub(crate) metrics: DispatcherMetrics,
 }
@@ -75,10 +77,11 @@ impl Spec {
 
     pub(crate) fn pipeline(&self, credentials: &Credentials) -> Result<Pipeline, PipelineError> {
         let settings: &PipelineSettings = &self.settings.pipeline;
-        let Common { producers, tokens, event_types, metrics, .. } = &self.common;
+        let Common { producers, tokens, reply_keys, event_types, metrics, .. } = &self.common;
         let links = Links {
             producer: producers.get(&self.resource.bootstrap_servers, credentials, &self.settings.producer),
             tokens: tokens.clone(),
+            reply_keys: reply_keys.clone(),
             event_types: event_types.clone(),
             metrics: metrics.egress(&self.egress),
         };
