@@ -30,6 +30,9 @@ use packed::Packed;
 use permits::{Permit, Permits};
 use rate::Rate;
 
+/// A target that has answered nothing but refusals for so long takes nothing at all.
+const SILENCE_MILLIS: u64 = 5_000;
+
 /// What a target's pressure is set up with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PressureSettings {
@@ -53,6 +56,8 @@ pub(crate) struct Pressure {
     /// Microseconds that the answered attempts of this window took together.
     took_micros: AtomicU64,
     before_micros: AtomicU64,
+    /// When the target last took or answered an attempt otherwise than with a refusal; 0 if it never did.
+    answered_millis: AtomicU64,
     permits: Permits,
     breaker: Packed<Breaker>,
     breaker_closed: Notify,
@@ -84,6 +89,7 @@ impl Pressure {
             level: Packed::new(level),
             took_micros: AtomicU64::new(0),
             before_micros: AtomicU64::new(0),
+            answered_millis: AtomicU64::new(0),
             permits: Permits::new(level.allowed),
             breaker: Packed::new(Breaker::CLOSED),
             breaker_closed: Notify::new(),
@@ -209,9 +215,18 @@ impl Pressure {
     }
 
     fn report_level(&self, epoch: u16, signal: Signal, took: Duration) {
-        if !self.settings.adaptive || self.level.load().epoch != epoch {
+        if !self.settings.adaptive {
             return;
         }
+        let now = self.now_millis().max(1);
+        if signal == Signal::Answered {
+            self.answered_millis.store(now, Ordering::Relaxed);
+        }
+        if self.level.load().epoch != epoch {
+            return;
+        }
+        let answered = self.answered_millis.load(Ordering::Relaxed);
+        let silent = answered == 0 || now.saturating_sub(answered) > SILENCE_MILLIS;
         if signal == Signal::Answered {
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             self.took_micros.fetch_add(micros, Ordering::Relaxed);
@@ -219,7 +234,7 @@ impl Pressure {
         let took = self.took_micros.load(Ordering::Relaxed);
         let before_micros = self.before_micros.load(Ordering::Relaxed);
         let (step, from, to, latencies) = self.level.update(|level| {
-            let latencies = Latencies { micros: took / level.answered_with(signal), before_micros };
+            let latencies = Latencies { micros: took / level.answered_with(signal), before_micros, silent };
             let (next, step) = level.after(epoch, signal, latencies, self.settings.bounds);
             (next, (step, level.allowed, next.allowed, latencies))
         });

@@ -383,3 +383,46 @@ fn resident_bytes() -> usize {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap();
     text.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
+
+/// The peer's retry contract, for more events than the adaptive limit begins with.
+#[tokio::test]
+async fn many_events_to_a_subscriber_that_refuses_all_have_their_attempts_on_time() {
+    const EVENTS: usize = 200;
+    let subscriber = Subscriber::start().await;
+    let took = Duration::from_millis(50);
+    subscriber.answer("/subscriber", &[Script { takes: took, ..Script::status(503) }]);
+    let egress = r#","egressConfig":{"retry":3,"backoffPolicy":"Linear","backoffDelay":"100","deadLetter":"URL/dead"}"#;
+    let properties = "maxPoolSize=100\nmillrace.retry.jitter=0\n";
+    let bench = Bench::start(&subscriber, "UNORDERED", egress, properties);
+    let began = std::time::Instant::now();
+    bench.send(0..200).await;
+    subscriber.wait("/dead", EVENTS).await;
+    // One at a time they would take 40 s; the pauses and four rounds for each attempt 1.4 s.
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    let arrivals = subscriber.arrivals("/subscriber");
+    for offset in 0..EVENTS {
+        let id = format!("event-{offset}");
+        let at: Vec<_> = arrivals.iter().filter(|arrival| arrival.id == id).map(|arrival| arrival.at).collect();
+        assert_eq!(at.len(), 4, "{id}");
+        for (number, pair) in (1..).zip(at.windows(2)) {
+            let pause = pair[1] - pair[0];
+            assert!(pause >= took + Duration::from_millis(100) * number, "{id}: {pause:?} before retry {number}");
+        }
+    }
+}
+
+/// The peer has at least `max.poll.records` in flight, 50.
+#[tokio::test]
+async fn a_first_burst_to_a_slow_subscriber_is_sent_at_least_as_fast_as_by_the_peer() {
+    let subscriber = Subscriber::start().await;
+    subscriber.answer("/subscriber", &[Script { takes: Duration::from_secs(1), ..Script::status(202) }]);
+    let bench = Bench::start(&subscriber, "UNORDERED", "", "maxPoolSize=100\n");
+    let began = std::time::Instant::now();
+    bench.send(0..200).await;
+    let sent_within = |limit: Duration| {
+        subscriber.arrivals("/subscriber").iter().filter(|arrival| arrival.at - began < limit).count()
+    };
+    bench.wait_for_commit(200).await;
+    assert!(sent_within(Duration::from_millis(900)) >= 50);
+    assert!(began.elapsed() < Duration::from_millis(3900), "{:?}: the peer takes four rounds", began.elapsed());
+}

@@ -7,7 +7,8 @@
 //! have ended, and somebody had to wait, the level doubles, unless the doubling before it only made answers slower: then it
 //! goes back and tries again later. Answers within 20 ms are never called slow. 429 and 503 take the level down by three
 //! tenths, to 1 at worst; time-outs do the same, to the starting level at worst, because a hung target must not make
-//! everybody else wait any longer than with the peer. What is left of the old level when it changes does not count for the
+//! everybody else wait any longer than with the peer. Nor must one that refuses everything: fewer at a time would not be
+//! taken either, only later than the retries of each event say. What is left of the old level when it changes does not count for the
 //! new one: one burst of refusals is one step. After a step down the level comes back by an eighth at a time.
 //! Source: issue "adaptive concurrency"; design row 9 (`millrace.in.flight.max` stays the upper bound).
 
@@ -46,13 +47,15 @@ pub(crate) struct Bounds {
     pub(crate) wire: u32,
 }
 
-/// How long answers take, on average.
+/// How long answers take, on average, and whether there are any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Latencies {
     /// At this level; 0 when nothing was measured.
     pub(crate) micros: u64,
     /// At half of this level, before it was doubled; 0 when nothing was measured.
     pub(crate) before_micros: u64,
+    /// Nothing was answered for so long that the target takes nothing at all.
+    pub(crate) silent: bool,
 }
 
 /// How many attempts may be under way, and what is known since it last changed.
@@ -124,7 +127,7 @@ impl Level {
         let troubled = self.troubled.saturating_add(u8::from(signal != Signal::Answered));
         let counted = Self { samples: (self.samples + 1).min(MAX_SAMPLES), troubled, ..self };
         if signal != Signal::Answered && u32::from(troubled) >= counted.tolerated() {
-            return counted.reduced(signal, bounds);
+            return counted.reduced(signal, latencies, bounds);
         }
         if counted.samples < counted.window() {
             return (counted, Step::Counted);
@@ -141,9 +144,10 @@ impl Level {
         if self.allowed < 16 { self.allowed } else { self.allowed / 2 }
     }
 
-    fn reduced(self, signal: Signal, bounds: Bounds) -> (Self, Step) {
+    fn reduced(self, signal: Signal, latencies: Latencies, bounds: Bounds) -> (Self, Step) {
         let floor = match signal {
             Signal::TimedOut => INITIAL.min(bounds.max),
+            Signal::Refused if latencies.silent => INITIAL.min(bounds.max),
             Signal::Refused | Signal::Answered => 1,
         };
         let effective = self.allowed.min(bounds.wire.max(1));

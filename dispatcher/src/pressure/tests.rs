@@ -83,6 +83,7 @@ async fn a_target_with_time_to_spare_is_allowed_more_and_an_overwhelmed_one_less
     drop(under_way);
     drop(waiting.await);
     for _ in 0..5 {
+        // It answered a moment ago, so it is overwhelmed and not out of order.
         let refused = Report { signal: Some(Signal::Refused), reached: Some(true), ..report(true) };
         pressure.admit(&mut Patience(Duration::ZERO), &stopping).await.unwrap().report(refused);
     }
@@ -176,4 +177,24 @@ async fn without_adaptation_the_bound_is_the_limit_whatever_happens() {
         pressure.admit(&mut Patience(Duration::ZERO), &stopping).await.unwrap().report(report(false));
     }
     assert!(metrics.text().contains("millrace_dispatcher_concurrency_limit{role=\"subscriber\"} 300\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_refuses_everything_is_not_throttled_below_the_start_but_one_that_answers_in_between_is() {
+    let (pressure, _metrics) = pressure(settings(1000));
+    let stopping = CancellationToken::new();
+    let refused = Report { signal: Some(Signal::Refused), reached: Some(true), ..report(true) };
+    let refuse = async || {
+        for _ in 0..500 {
+            pressure.admit(&mut Patience(Duration::ZERO), &stopping).await.unwrap().report(refused);
+        }
+    };
+    refuse().await;
+    assert_eq!(pressure.view().limit, 50);
+    pressure.admit(&mut Patience(Duration::ZERO), &stopping).await.unwrap().report(report(true));
+    refuse().await;
+    assert_eq!(pressure.view().limit, 1);
+    tokio::time::advance(Duration::from_secs(6)).await;
+    refuse().await;
+    assert_eq!(pressure.view().limit, 1, "only answers raise it");
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::testing::Random;
 
 const BOUNDS: Bounds = Bounds { max: 1000, wire: 1000 };
-const STEADY: Latencies = Latencies { micros: 100_000, before_micros: 100_000 };
+const STEADY: Latencies = Latencies { micros: 100_000, before_micros: 100_000, silent: false };
 
 /// Takes in `count` attempts of the present epoch; returns the last step.
 #[track_caller]
@@ -51,7 +51,7 @@ fn a_doubling_that_only_made_answers_slower_is_taken_back_and_tried_again_later(
     let mut level = crowded(Level::new(BOUNDS));
     take(&mut level, 25, Signal::Answered, STEADY);
     level = crowded(level);
-    let slower = Latencies { micros: 141_000, before_micros: 100_000 };
+    let slower = Latencies { micros: 141_000, before_micros: 100_000, silent: false };
     assert_eq!(take(&mut level, 50, Signal::Answered, slower), Step::Halved);
     assert_eq!(level.allowed, 50);
     for _ in 0..HOLD_WINDOWS {
@@ -67,7 +67,7 @@ fn quick_answers_are_never_called_slow() {
     let mut level = crowded(Level::new(BOUNDS));
     take(&mut level, 25, Signal::Answered, STEADY);
     level = crowded(level);
-    let quick = Latencies { micros: 20_000, before_micros: 100 };
+    let quick = Latencies { micros: 20_000, before_micros: 100, silent: false };
     assert_eq!(take(&mut level, 50, Signal::Answered, quick), Step::Doubled);
 }
 
@@ -94,6 +94,17 @@ fn refusals_may_take_it_to_one_and_time_outs_only_to_its_start() {
     assert_eq!(level.allowed, 1);
     take(&mut level, 1, Signal::TimedOut, STEADY);
     assert_eq!(level.allowed, 1, "a time-out never raises it");
+}
+
+#[test]
+fn a_target_that_refuses_everything_gets_as_many_at_a_time_as_at_the_start() {
+    let silent = Latencies { silent: true, ..Latencies::default() };
+    let mut level = Level { allowed: 800, ..Level::new(BOUNDS) };
+    take(&mut level, 1000, Signal::Refused, silent);
+    assert_eq!(level.allowed, 50);
+    let mut level = Level { allowed: 3, ..Level::new(BOUNDS) };
+    take(&mut level, 100, Signal::Refused, silent);
+    assert_eq!(level.allowed, 3, "a refusal never raises it");
 }
 
 #[test]
@@ -167,6 +178,7 @@ fn simulate(seed: u64, micros: u64, target: Target) -> Run {
     let mut run = Run { level: Level::new(BOUNDS), ended: 0, refused: 0, full_at_micros: None, levels: 0 };
     let mut under_way: BinaryHeap<Reverse<UnderWay>> = BinaryHeap::new();
     let (mut now, mut number, mut took_sum, mut before) = (0, 0, 0, 0);
+    let mut answered = None;
     while now < micros {
         let demand = u32::try_from(under_way.len()).unwrap();
         for extra in demand..run.level.allowed.min(1000) {
@@ -181,11 +193,13 @@ fn simulate(seed: u64, micros: u64, target: Target) -> Run {
         run.ended += 1;
         run.refused += u64::from(signal == Signal::Refused);
         run.levels += u64::from(run.level.allowed);
-        if epoch == run.level.epoch && signal == Signal::Answered {
-            took_sum += took;
+        if signal == Signal::Answered {
+            answered = Some(now);
+            took_sum += if epoch == run.level.epoch { took } else { 0 };
         }
+        let silent = answered.is_none_or(|at| now - at > 5 * SECOND);
         let micros = took_sum / run.level.answered_with(signal);
-        let (next, step) = run.level.after(epoch, signal, Latencies { micros, before_micros: before }, BOUNDS);
+        let (next, step) = run.level.after(epoch, signal, Latencies { micros, before_micros: before, silent }, BOUNDS);
         match step {
             Step::Counted | Step::Stale => {}
             Step::Doubled => (before, took_sum) = (micros, 0),
