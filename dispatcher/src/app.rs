@@ -96,7 +96,7 @@ impl Process {
         let telemetry = Telemetry::start(&observability, &env.service, &env.otel, &metrics)?;
         let mut families = DispatcherMetrics::register(&metrics, &env.metrics)?;
         families.tracer = telemetry.tracer();
-        let egresses = Egresses::new(common(families, &metrics, &drain, &env.service.namespace)?, drain.clone());
+        let egresses = Egresses::new(common(families, &metrics, &drain, &env.system_namespace)?, drain.clone());
         let readiness = Readiness::new();
         serve_admin(&env, &observability, &metrics, (&readiness, &egresses), &drain).await?;
         let (changed, mut changes) = mpsc::channel(1);

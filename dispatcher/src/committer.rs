@@ -114,7 +114,7 @@ impl Committer {
                 warn!(%error, "broker takes no metadata of ours: a restart sends again what was finished out of order");
                 consumer.context().leave_out_metadata();
             }
-            Err(error) => warn!(%error, "commit failed; it is repeated"),
+            Err(error) => consumer.context().report(&error, "commit failed; it is repeated"),
         }
     }
 }

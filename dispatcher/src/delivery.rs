@@ -49,7 +49,8 @@ pub(crate) enum Undelivered {
 
 /// Sends `event` until it is taken, no attempt is left, or `stopping` asks to end.
 ///
-/// The slot is given back during pauses; a subscriber's pause may end this delivery, see [`Slot::park`]. Dropping the future cuts the attempt that runs.
+/// The slot is given back during pauses; a subscriber's pause may end this delivery, see [`Slot::park`]. Dropping the future
+/// cuts the attempt that runs.
 ///
 /// # Errors
 ///
@@ -83,7 +84,7 @@ pub(crate) async fn deliver(
         };
         admitted.report(report(&result, number, started.elapsed()));
         pipeline.metrics.attempts.ended(role, &result);
-        let attempt = Attempt { pipeline, role, route, event, number, elapsed: started.elapsed() };
+        let attempt = Attempt { pipeline, role, route, event, origin, number, elapsed: started.elapsed() };
         let failure = match result {
             Ok(answer) => {
                 attempt.log_success(&answer);
@@ -173,6 +174,7 @@ struct Attempt<'a> {
     role: Role,
     route: &'a Route,
     event: &'a Event<'a>,
+    origin: Origin<'a>,
     number: u32,
     elapsed: Duration,
 }
@@ -191,6 +193,8 @@ impl Attempt<'_> {
                 warn!(
                     event_id = %self.event.id,
                     subscription = %self.pipeline.egress.reference.name,
+                    partition = self.origin.partition,
+                    offset = self.origin.offset,
                     role = self.role.as_str(),
                     target = %self.route.text,
                     attempts = self.number,

@@ -180,7 +180,21 @@ pub(crate) fn shared_to(url: &str, egress: &str, properties: &str) -> Shared {
 pub(crate) fn shared_with(tracer: Option<Tracer>, subscriber: &Subscriber, egress: &str) -> Shared {
     let mut common = common(&no_cluster());
     common.metrics.tracer = tracer;
-    shared_by(common, &subscriber.url, egress, "")
+    shared_by(common, no_brokers(), &subscriber.url, egress, "")
+}
+
+/// As [`shared`], with brokers for what is stored.
+pub(crate) fn shared_storing(
+    producer: RecordProducer,
+    subscriber: &Subscriber,
+    egress: &str,
+    properties: &str,
+) -> Shared {
+    shared_by(common(&no_cluster()), producer, &subscriber.url, egress, properties)
+}
+
+fn no_brokers() -> RecordProducer {
+    RecordProducer::new(&BTreeMap::new())
 }
 
 /// A cluster that is not there.
@@ -203,10 +217,10 @@ pub(crate) fn common(cluster: &Cluster) -> Common {
 
 /// As [`shared_to`], with a cluster that has tokens and takes `EventType` objects.
 pub(crate) fn shared_in(cluster: &Cluster, url: &str, egress: &str, properties: &str) -> Shared {
-    shared_by(common(cluster), url, egress, properties)
+    shared_by(common(cluster), no_brokers(), url, egress, properties)
 }
 
-fn shared_by(common: Common, url: &str, egress: &str, properties: &str) -> Shared {
+fn shared_by(common: Common, producer: RecordProducer, url: &str, egress: &str, properties: &str) -> Shared {
     let egress = egress.replace("URL", url);
     let contract = format!(
         r#"{{"generation":"1","resources":[{{"uid":"r","topics":["orders"],"bootstrapServers":"127.0.0.1:1",
@@ -226,7 +240,7 @@ fn shared_by(common: Common, url: &str, egress: &str, properties: &str) -> Share
         client: http_client::http_client(&properties).unwrap(),
     };
     let Common { tokens, reply_keys, event_types, metrics, .. } = common;
-    let producer = Arc::new(RecordProducer::new(&BTreeMap::new()));
+    let producer = Arc::new(producer);
     let links = Links { producer, tokens, reply_keys, event_types, metrics: metrics.egress(egress) };
     Shared {
         pipeline: Snapshot::new(Pipeline::build(resource, egress, &[], &settings, links).unwrap()),

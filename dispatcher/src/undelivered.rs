@@ -49,14 +49,21 @@ async fn park(
     slot: &mut Slot,
 ) -> Result<Outcome, Undelivered> {
     let topic = format!("{}{SUFFIX}", record.topic);
-    let reasons = reasons(pipeline, record, failure);
+    let mut reasons = reasons(pipeline, record, failure);
     let mut pause = FIRST_PAUSE;
     loop {
         let error = match store(&pipeline.producer, &topic, record, &reasons).await {
             Ok(()) => return Ok(Outcome::Undelivered),
             Err(error) => error,
         };
-        if error.is_authorization() {
+        if error.is_too_large() && !reasons.is_empty() {
+            // As it was read it fitted into a topic of these brokers.
+            let (partition, offset) = (record.partition, record.offset);
+            warn!(topic, partition, offset, reason = %failure, "undelivered record has no room for its reasons");
+            reasons.clear();
+            continue;
+        }
+        if error.is_authorization() || error.is_too_large() {
             error!(topic, %error, "undelivered topic may not be used");
             if pipeline.dead_letter.is_none() {
                 return Err(Undelivered::Failed(failure.clone()));
@@ -95,11 +102,7 @@ async fn store(
     record: &Record,
     reasons: &[(&str, String)],
 ) -> Result<(), StoreError> {
-    let ensure = {
-        let (producer, topic, like) = (Arc::clone(producer), topic.to_owned(), Arc::clone(&record.topic));
-        tokio::task::spawn_blocking(move || producer.ensure_topic(&topic, &like))
-    };
-    ensure.await.map_err(|_panicked| StoreError::Closed)??;
+    producer.ensure_topic(topic, &record.topic).await?;
     producer.store_copy(topic, record, reasons).await
 }
 
@@ -118,3 +121,6 @@ fn reasons(pipeline: &Pipeline, record: &Record, failure: &Failure) -> Vec<(&'st
     }
     reasons
 }
+
+#[cfg(test)]
+mod tests;

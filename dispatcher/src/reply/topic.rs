@@ -1,16 +1,16 @@
 //! Stores records in Kafka for the dispatcher: replies in the resource's topic, undelivered records in theirs.
 //!
-//! One producer for all egresses with the same brokers. Waiting for the acknowledgement never blocks a thread, and a
-//! full queue is an error at once.
+//! One producer for all egresses with the same brokers. Waiting never blocks a thread, neither for the acknowledgement nor
+//! for room in a full queue.
 //! Source: dispatcher spec 4.4 and 9.3; design section 5, Kafka client rules.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use millrace_event::{Event, kafka_binding};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -18,6 +18,11 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
 use crate::delivery::request::Trace;
 use crate::record::Record;
+
+/// How long a record may wait for room in the producer's queue. Source: the default of the peer's `max.block.ms`.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a record that waits for room looks for it.
+const ROOM_PAUSE: Duration = Duration::from_millis(10);
 
 /// How long a question to the broker about a topic may take.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,6 +36,8 @@ pub(crate) struct RecordProducer {
     making: Mutex<()>,
     /// Topics that are known to exist.
     topics: Mutex<BTreeSet<String>>,
+    /// Held by whoever asks for a topic; the topic of the last failure, when it was, and what.
+    ensuring: tokio::sync::Mutex<Option<(String, Instant, StoreError)>>,
 }
 
 impl std::fmt::Debug for RecordProducer {
@@ -41,10 +48,12 @@ impl std::fmt::Debug for RecordProducer {
 }
 
 /// Why a record is not stored.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     #[error("{0}")]
     Kafka(#[from] KafkaError),
+    #[error("topic cannot be created: {0}")]
+    NotCreated(RDKafkaErrorCode),
     #[error("producer was closed")]
     Closed,
 }
@@ -52,12 +61,22 @@ pub(crate) enum StoreError {
 impl StoreError {
     /// The user may not write there, or may not create the topic.
     pub(crate) fn is_authorization(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed)
+        )
+    }
+
+    /// The topic, or the producer's own `max.request.size`, takes no record of this size.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
+    }
+
+    fn code(&self) -> Option<RDKafkaErrorCode> {
         match self {
-            Self::Kafka(error) => matches!(
-                error.rdkafka_error_code(),
-                Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed)
-            ),
-            Self::Closed => false,
+            Self::Kafka(error) => error.rdkafka_error_code(),
+            Self::NotCreated(code) => Some(*code),
+            Self::Closed => None,
         }
     }
 }
@@ -69,7 +88,8 @@ impl RecordProducer {
         for (key, value) in client {
             config.set(key, value);
         }
-        Self { config, producer: OnceLock::new(), making: Mutex::default(), topics: Mutex::default() }
+        let (making, topics, ensuring) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
+        Self { config, producer: OnceLock::new(), making, topics, ensuring }
     }
 
     fn producer(&self) -> Result<&FutureProducer, KafkaError> {
@@ -90,7 +110,7 @@ impl RecordProducer {
     ///
     /// # Errors
     ///
-    /// When the broker does not acknowledge in time or refuses, or the queue is full.
+    /// When the broker does not acknowledge in time or refuses, or the queue stays full.
     pub(crate) async fn store_event(&self, topic: &str, event: &Event<'_>, trace: Trace<'_>) -> Result<(), StoreError> {
         let mut headers = RecordHeaders(Some(OwnedHeaders::new()));
         for (name, value) in
@@ -134,7 +154,16 @@ impl RecordProducer {
     }
 
     async fn store(&self, record: FutureRecord<'_, [u8], [u8]>) -> Result<(), StoreError> {
-        let delivery = self.producer()?.send_result(record).map_err(|(error, _record)| StoreError::Kafka(error))?;
+        let (producer, deadline) = (self.producer()?, Instant::now() + ROOM_TIMEOUT);
+        let mut next = record;
+        let delivery = loop {
+            next = match producer.send_result(next) {
+                Ok(delivery) => break delivery,
+                Err((error, record)) if is_full(&error) && Instant::now() < deadline => record,
+                Err((error, _record)) => return Err(StoreError::Kafka(error)),
+            };
+            tokio::time::sleep(ROOM_PAUSE).await;
+        };
         match delivery.await {
             Ok(Ok(_delivered)) => Ok(()),
             Ok(Err((error, _message))) => Err(StoreError::Kafka(error)),
@@ -142,20 +171,43 @@ impl RecordProducer {
         }
     }
 
-    /// Makes sure that `topic` exists, with as many partitions as `like`. Blocks: not for a runtime thread.
+    /// Makes sure that `topic` exists, with as many partitions as `like`. One asks, and all who wait meanwhile share what
+    /// comes of it, so that many events that fail at once leave threads to others.
     ///
     /// # Errors
     ///
     /// When the broker does not answer or does not allow it.
-    pub(crate) fn ensure_topic(&self, topic: &str, like: &str) -> Result<(), StoreError> {
-        if self.topics.lock().unwrap_or_else(PoisonError::into_inner).contains(topic) {
+    pub(crate) async fn ensure_topic(self: &Arc<Self>, topic: &str, like: &str) -> Result<(), StoreError> {
+        if self.has(topic) {
             return Ok(());
         }
-        self.create_unless_there(topic, like)?;
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
-        Ok(())
+        let asked = Instant::now();
+        let mut failed = self.ensuring.lock().await;
+        if self.has(topic) {
+            return Ok(());
+        }
+        if let Some((_, _, error)) = failed.as_ref().filter(|(name, at, _)| name == topic && *at >= asked) {
+            return Err(error.clone());
+        }
+        let ensured = {
+            let (producer, topic, like) = (Arc::clone(self), topic.to_owned(), like.to_owned());
+            tokio::task::spawn_blocking(move || producer.create_unless_there(&topic, &like)).await
+        };
+        let ensured = ensured.unwrap_or(Err(StoreError::Closed));
+        match &ensured {
+            Ok(()) => {
+                self.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
+            }
+            Err(error) => *failed = Some((topic.to_owned(), Instant::now(), error.clone())),
+        }
+        ensured
     }
 
+    fn has(&self, topic: &str) -> bool {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner).contains(topic)
+    }
+
+    /// Blocks: not for a runtime thread.
     fn create_unless_there(&self, topic: &str, like: &str) -> Result<(), StoreError> {
         let client = self.producer()?.client();
         let known = client.fetch_metadata(Some(topic), ADMIN_TIMEOUT)?;
@@ -171,13 +223,22 @@ impl RecordProducer {
         let options = AdminOptions::new().operation_timeout(Some(ADMIN_TIMEOUT)).request_timeout(Some(ADMIN_TIMEOUT));
         let runtime = tokio::runtime::Handle::current();
         for result in runtime.block_on(admin.create_topics([&new], &options))? {
-            match result {
-                Ok(_created) => {}
-                Err((_topic, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((_topic, code)) => return Err(StoreError::Kafka(KafkaError::AdminOp(code))),
-            }
+            created(&result)?;
         }
         Ok(())
+    }
+}
+
+fn is_full(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
+}
+
+/// Somebody else may have been quicker.
+fn created(result: &TopicResult) -> Result<(), StoreError> {
+    match result {
+        Ok(_created) => Ok(()),
+        Err((_topic, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
+        Err((_topic, code)) => Err(StoreError::NotCreated(*code)),
     }
 }
 
@@ -187,5 +248,40 @@ struct RecordHeaders(Option<OwnedHeaders>);
 impl kafka_binding::RecordHeaders for RecordHeaders {
     fn add(&mut self, name: &str, value: &[u8]) {
         self.0 = self.0.take().map(|headers| headers.insert(Header { key: name, value: Some(value) }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What a broker's refusal to create a topic means, and what happens when the queue is full.
+
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    #[test]
+    fn a_topic_that_may_not_be_created_is_a_matter_of_rights_and_one_that_is_there_already_is_none() {
+        let refused = |code| created(&Err(("orders.undelivered".to_owned(), code)));
+        assert!(refused(RDKafkaErrorCode::TopicAlreadyExists).is_ok());
+        for code in [RDKafkaErrorCode::TopicAuthorizationFailed, RDKafkaErrorCode::ClusterAuthorizationFailed] {
+            assert!(refused(code).unwrap_err().is_authorization(), "{code}");
+        }
+        assert!(!refused(RDKafkaErrorCode::PolicyViolation).unwrap_err().is_authorization());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn replies_wait_for_room_in_a_full_queue() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 1, 1).unwrap();
+        let servers = cluster.bootstrap_servers();
+        let client =
+            [("bootstrap.servers", servers.as_str()), ("queue.buffering.max.messages", "2"), ("linger.ms", "20")];
+        let client = client.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let producer = RecordProducer::new(&client.into());
+        let event = Event::new("1", "/s", "t").unwrap();
+        let stored = (0..10).map(|_| producer.store_event("orders", &event, Trace::default()));
+        for result in futures_util::future::join_all(stored).await {
+            result.unwrap();
+        }
     }
 }
