@@ -194,7 +194,7 @@ pub(crate) fn shared_storing(
 }
 
 fn no_brokers() -> RecordProducer {
-    RecordProducer::new(&BTreeMap::new())
+    RecordProducer::new(&BTreeMap::new(), Duration::ZERO)
 }
 
 /// A cluster that is not there.

@@ -39,7 +39,7 @@ impl Producers {
             return producer;
         }
         producers.retain(|_, producer| producer.strong_count() > 0);
-        let producer = Arc::new(RecordProducer::new(&client));
+        let producer = Arc::new(RecordProducer::new(&client, settings.max_block));
         producers.insert(client, Arc::downgrade(&producer));
         producer
     }

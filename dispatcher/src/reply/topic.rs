@@ -19,8 +19,6 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use crate::delivery::request::Trace;
 use crate::record::Record;
 
-/// How long a record may wait for room in the producer's queue. Source: the default of the peer's `max.block.ms`.
-const ROOM_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a record that waits for room looks for it.
 const ROOM_PAUSE: Duration = Duration::from_millis(10);
 
@@ -32,6 +30,8 @@ const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct RecordProducer {
     config: ClientConfig,
     producer: OnceLock<FutureProducer>,
+    /// How long a record may wait for room in the producer's queue: `max.block.ms`.
+    room_wait: Duration,
     /// Held while the producer is made, so that only one is.
     making: Mutex<()>,
     /// Topics that are known to exist.
@@ -82,14 +82,15 @@ impl StoreError {
 }
 
 impl RecordProducer {
-    /// A producer with these librdkafka settings, which are checked at the first record.
-    pub(crate) fn new(client: &BTreeMap<String, String>) -> Self {
+    /// A producer with these librdkafka settings, which are checked at the first record. While its queue is full a record
+    /// waits for `room_wait`.
+    pub(crate) fn new(client: &BTreeMap<String, String>, room_wait: Duration) -> Self {
         let mut config = ClientConfig::new();
         for (key, value) in client {
             config.set(key, value);
         }
         let (making, topics, ensuring) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
-        Self { config, producer: OnceLock::new(), making, topics, ensuring }
+        Self { config, producer: OnceLock::new(), room_wait, making, topics, ensuring }
     }
 
     fn producer(&self) -> Result<&FutureProducer, KafkaError> {
@@ -154,7 +155,7 @@ impl RecordProducer {
     }
 
     async fn store(&self, record: FutureRecord<'_, [u8], [u8]>) -> Result<(), StoreError> {
-        let (producer, deadline) = (self.producer()?, Instant::now() + ROOM_TIMEOUT);
+        let (producer, deadline) = (self.producer()?, Instant::now() + self.room_wait);
         let mut next = record;
         let delivery = loop {
             next = match producer.send_result(next) {
@@ -277,11 +278,15 @@ mod tests {
         let client =
             [("bootstrap.servers", servers.as_str()), ("queue.buffering.max.messages", "2"), ("linger.ms", "20")];
         let client = client.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let producer = RecordProducer::new(&client.into());
+        let producer = RecordProducer::new(&client.clone().into(), Duration::from_secs(20));
         let event = Event::new("1", "/s", "t").unwrap();
         let stored = (0..10).map(|_| producer.store_event("orders", &event, Trace::default()));
         for result in futures_util::future::join_all(stored).await {
             result.unwrap();
         }
+        let hasty = RecordProducer::new(&client.into(), Duration::ZERO);
+        let stored = (0..10).map(|_| hasty.store_event("orders", &event, Trace::default()));
+        let stored = futures_util::future::join_all(stored).await;
+        assert!(stored.iter().any(Result::is_err), "max.block.ms=0 waits for nothing");
     }
 }

@@ -48,7 +48,7 @@ async fn a_record_is_kept_with_its_reasons_or_without_them_where_only_they_make_
     let client = [("bootstrap.servers", servers.as_str()), ("message.max.bytes", "1000"), ("linger.ms", "0")];
     let client: BTreeMap<_, _> = client.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     let subscriber = refusing().await;
-    let shared = shared_storing(RecordProducer::new(&client), &subscriber, "", "");
+    let shared = shared_storing(RecordProducer::new(&client, Duration::ZERO), &subscriber, "", "");
     let pipeline = shared.pipeline.load();
     for (offset, bytes, outcome) in
         [(0, 10, Outcome::Undelivered), (1, 800, Outcome::Undelivered), (2, 2000, Outcome::Lost)]
