@@ -59,6 +59,7 @@ pub(super) async fn accept(
         let status = outcome.as_ref().map_or_else(Rejection::status, |_| StatusCode::ACCEPTED);
         target.measure(&event.ty, status, started.elapsed());
         if let Ok(delivered) = &outcome {
+            target.learn(event);
             say_produced(target, head, event, *delivered, started);
         }
         outcomes.push(outcome.map(drop));

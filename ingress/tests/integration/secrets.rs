@@ -125,6 +125,22 @@ async fn a_stored_event_makes_its_event_type_known_where_the_contract_asks_for_i
 }
 
 #[tokio::test]
+async fn each_stored_event_of_a_batch_makes_its_event_type_known() {
+    let mut it = fixture();
+    let mut learning = it.plain("a");
+    learning["featureFlags"] = json!({"enableEventTypeAutocreate": true});
+    it.harness.contract(&[learning]);
+    let running = it.start().await;
+    let event = |ty: &str| json!({"specversion": "1.0", "id": "1", "source": "/s", "type": ty});
+    let body = json!([event("first"), event("second")]).to_string();
+    let batch = request("/a", &[("content-type", "application/cloudevents-batch+json")], &body);
+    assert_eq!(ask(running.address(), batch).await.status, 202);
+    let path = "/apis/eventing.knative.dev/v1beta2/namespaces/ns/eventtypes";
+    until("both EventTypes", async || (it.api.count("POST", path) == 2).then_some(())).await;
+    running.drain().await;
+}
+
+#[tokio::test]
 async fn an_event_type_that_cannot_be_created_never_touches_the_answer() {
     let mut it = fixture();
     it.api.hang("/apis/");
