@@ -52,7 +52,8 @@ const FLUSH_SHARE: u32 = 4;
 
 /// Runs ingress with the process's environment until SIGTERM or SIGINT. Blocks.
 pub fn main() -> ExitCode {
-    startup::run(PROCESS, || run(&ProcessEnv))
+    // The peer's line, which operators look for; the problems themselves follow it.
+    startup::run(PROCESS, || run(&ProcessEnv).inspect_err(|_| error!("Failed to startup the receiver")))
 }
 
 fn run(env: &dyn Env) -> Result<(), Problems> {

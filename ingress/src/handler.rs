@@ -18,12 +18,12 @@ mod batch;
 mod body;
 mod inflate;
 mod limits;
-mod throttle;
+mod lines;
 pub(crate) mod trace;
 
 use body::Received;
 pub(crate) use limits::RequestLimits;
-use throttle::Throttle;
+use lines::Lines;
 use trace::RequestTrace;
 
 use crate::auth::{Permit, Tokens};
@@ -43,7 +43,7 @@ pub(crate) struct Ingress {
     pub(crate) tokens: Tokens,
     /// Absent while traces are not exported.
     pub(crate) tracer: Option<Tracer>,
-    failures: Throttle,
+    lines: Lines,
 }
 
 /// An answer, and whether the sender may still be sending when the connection is closed after it.
@@ -68,7 +68,7 @@ impl Ingress {
         tokens: Tokens,
         tracer: Option<Tracer>,
     ) -> Self {
-        Self { routes, probes, readiness, metrics, tokens, tracer, failures: Throttle::default() }
+        Self { routes, probes, readiness, metrics, tokens, tracer, lines: Lines::default() }
     }
 }
 
@@ -91,7 +91,10 @@ where
     };
     let outcome = match decided {
         Ok(answer) => Outcome { answer, unread: false },
-        Err(rejection) => refuse(&rejection, &head, &mut body).await,
+        Err(rejection) => {
+            ingress.lines.refused(&rejection, &head);
+            refuse(&rejection, &head, &mut body).await
+        }
     };
     ingress.metrics.answered(outcome.answer.status());
     trace.answered(outcome.answer.status());
@@ -154,6 +157,7 @@ async fn accept(
     if let Some(permit) = permit {
         permit.check(&event)?;
     }
+    say_received(head, &event);
     trace.event(&event);
     let mut sending = trace.send(&target.topic);
     let stored = target.store(&event, sending.headers(), admission).await;
@@ -166,7 +170,7 @@ async fn accept(
         }
         Err(error) => {
             sending.fail(&error);
-            ingress.failures.warn(target, &error);
+            ingress.lines.not_produced(target, head, &error);
             let rejection = Rejection::Produce { error, retry_after: target.retry_after };
             target.measure(&event.ty, rejection.status(), started.elapsed());
             Err(rejection)
@@ -202,6 +206,19 @@ pub(crate) fn closing(rejection: &Rejection) -> Answer {
     let mut answer = rejection.answer();
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
+}
+
+/// What came, without its data; costs nothing unless DEBUG is on.
+fn say_received(head: &Parts, event: &Event<'_>) {
+    if tracing::enabled!(Level::DEBUG) {
+        debug!(
+            event_id = %event.id,
+            event_type = %event.ty,
+            event_source = %event.source,
+            path = head.uri.path(),
+            "Received event"
+        );
+    }
 }
 
 /// The line the tools of this project wait for; costs nothing unless DEBUG is on.

@@ -24,6 +24,7 @@ use millrace_runtime::properties::changed;
 use millrace_runtime::startup::with_causes;
 use tracing::{error, info, warn};
 
+mod lines;
 mod targets;
 mod vault;
 
@@ -201,14 +202,17 @@ impl Worker {
             return;
         }
         let Some(contract) = &self.contract else { return };
+        if new_contract {
+            lines::begin(contract);
+        }
         let Applied { table, report, retry, reading } = self.targets.apply(contract, &self.produce);
         // Everything that routes lead to exists by now.
         self.outputs.routes.publish(table);
-        self.outputs.report.publish(report);
         self.outputs.metrics.generation.set(i64::try_from(contract.generation).unwrap_or(i64::MAX));
         if new_contract {
-            info!(contractGeneration = contract.generation, "Reconciled contract generation");
+            lines::end(contract, &report);
         }
+        self.outputs.report.publish(report);
         self.again = Again { retry, reading };
         self.become_ready(reading);
     }
@@ -230,6 +234,7 @@ impl Worker {
     fn look_at_contract(&mut self) -> bool {
         match self.contract_file.read() {
             Reading::New(contract) => {
+                lines::diff(self.contract.as_ref(), &contract);
                 self.contract = Some(contract);
                 true
             }
@@ -249,8 +254,12 @@ impl Worker {
                 let reason = with_causes(&problem);
                 // The peer's levels: a file that is not there may come back, one that is wrong must be written anew.
                 match problem {
-                    ContractFileError::Read { .. } => warn!(error = reason, "Contract not read, {instead}"),
-                    ContractFileError::Parse { .. } => error!(error = reason, "Contract refused, {instead}"),
+                    ContractFileError::Read { .. } => {
+                        warn!(error = reason, "Error reading the contract file, retrying... {instead}");
+                    }
+                    ContractFileError::Parse { .. } => {
+                        error!(error = reason, "Contract refused, failed to parse from JSON: {instead}");
+                    }
                 }
                 self.outputs.metrics.contract_failures.inc();
                 false

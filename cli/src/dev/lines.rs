@@ -176,6 +176,13 @@ fn known(message: &str, fields: &Map<String, Value>) -> Option<Line> {
         "Admin server listening" => Some(Line::Admin { address: text(fields, "address")? }),
         "Record produced" => stored(fields).map(|stored| Line::Step(Step::Stored(stored))),
         "Request refused" => refused(fields),
+        // Each repeats another line, in the words of Knative's receiver.
+        "Resource not found"
+        | "Method not allowed:"
+        | "Failed to get cloudevent from request"
+        | "Failed to send record"
+        | "Failed to startup the receiver"
+        | "Failed to reconcile contract generation" => Some(Line::Quiet),
         // Every properties file here is control's, which has told about it with file and line.
         "Property not used as given" | "Property without the expected effect" => Some(Line::Quiet),
         "Delivery attempt" => attempt(fields).map(|attempt| Line::Step(Step::Attempt(attempt))),

@@ -7,10 +7,11 @@
 
 use futures_util::future::join_all;
 use http::StatusCode;
+use http::request::Parts;
 use millrace_event::{Event, EventError, json};
 
 use super::body::Received;
-use super::{Asked, Ingress, say_produced};
+use super::{Asked, Ingress, say_produced, say_received};
 use crate::auth::Permit;
 use crate::error::{EventResult, Rejection};
 use crate::metrics::UNKNOWN_TYPE;
@@ -44,6 +45,7 @@ pub(super) async fn accept(
         .iter()
         .zip(admissions)
         .map(|(event, admission)| {
+            say_received(head, event);
             let sending = trace.send(&target.topic);
             (target.begin(event, sending.headers(), admission), sending)
         })
@@ -55,7 +57,7 @@ pub(super) async fn accept(
     let stored = join_all(finishing).await;
     let mut outcomes = Vec::with_capacity(events.len());
     for (event, stored) in events.iter().zip(stored) {
-        let outcome = stored.map_err(|error| refusal(ingress, target, error));
+        let outcome = stored.map_err(|error| refusal(ingress, target, head, error));
         let status = outcome.as_ref().map_or_else(Rejection::status, |_| StatusCode::ACCEPTED);
         target.measure(&event.ty, status, started.elapsed());
         if let Ok(delivered) = &outcome {
@@ -67,8 +69,8 @@ pub(super) async fn accept(
     verdict(target, outcomes)
 }
 
-fn refusal(ingress: &Ingress, target: &Target, error: ProduceError) -> Rejection {
-    ingress.failures.warn(target, &error);
+fn refusal(ingress: &Ingress, target: &Target, head: &Parts, error: ProduceError) -> Rejection {
+    ingress.lines.not_produced(target, head, &error);
     Rejection::Produce { error, retry_after: target.retry_after }
 }
 

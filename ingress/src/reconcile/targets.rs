@@ -22,7 +22,11 @@ use crate::producer::pool::{Key, Pool};
 use crate::producer::{ClientError, Settings};
 use crate::routes::{Table, Target};
 
+use super::lines;
 use super::vault::{Found, Vault};
+
+/// The state of an entry whose newest version is not in force.
+const OLDER: &str = "older version in force";
 
 /// How to produce, and which version of the properties says so.
 #[derive(Debug)]
@@ -227,7 +231,7 @@ impl Targets {
                 uid: uid.clone(),
                 state: match (&held.in_force, &held.problem) {
                     (Some(_), None) => "in force",
-                    (Some(_), Some(_)) => "older version in force",
+                    (Some(_), Some(_)) => OLDER,
                     (None, Some(Problem::Reading)) => "waits for its Secret",
                     (None, _) => "refused",
                 },
@@ -246,14 +250,7 @@ impl Targets {
             let Some(reason) = &target.reason else { continue };
             let key = format!("{} {reason}", target.uid);
             if !self.told.contains(&key) {
-                warn!(
-                    uid = target.uid,
-                    path = target.path,
-                    host = target.host,
-                    reason,
-                    state = target.state,
-                    "Target refused"
-                );
+                lines::refused(report.generation, target, reason, target.state == OLDER);
                 self.metrics.refusals.inc();
             }
             told.insert(key);

@@ -12,6 +12,7 @@ mod h2spec;
 mod harness;
 mod hostile;
 mod issuer;
+mod lines;
 mod oidc;
 mod oidc_keys;
 mod outage;

@@ -132,16 +132,16 @@ async fn a_missing_contract_is_a_warning_once_and_not_a_refusal() {
     let line = process.line(&format!("No contract yet: {} does not exist", path.display())).await;
     assert_eq!(line["level"], "WARN");
     harness.write("contract/data", "{");
-    let refused = process.line("Contract refused, there is none").await;
+    let refused = process.line("Contract refused, failed to parse from JSON: there is none").await;
     assert_eq!(refused["level"], "ERROR");
     let warned = process.seen.iter().filter(|line| line["message"].as_str().unwrap().starts_with("No contract yet"));
     assert_eq!(warned.count(), 1);
     harness.write("contract/data", r#"{"generation":"1"}"#);
     process.line("Reconciled contract generation").await;
     harness.write("contract/data", "{");
-    process.line("Contract refused, the previous one stays in force").await;
+    process.line("Contract refused, failed to parse from JSON: the previous one stays in force").await;
     std::fs::remove_file(path).unwrap();
-    let gone = process.line("Contract not read, the previous one stays in force").await;
+    let gone = process.line("Error reading the contract file, retrying... the previous one stays in force").await;
     assert_eq!(gone["level"], "WARN");
 }
 
