@@ -29,6 +29,7 @@ use crate::auth::discovery::{self, Discovery, Origin};
 use crate::debug;
 use crate::handler::Ingress;
 use crate::metrics::IngressMetrics;
+use crate::metrics::kafka::ProducerFamilies;
 use crate::probe::ProbePaths;
 use crate::producer::pool::Pool;
 use crate::reconcile::{Outputs, Reader, Reconciler, Sources};
@@ -121,6 +122,9 @@ pub async fn start(settings: Settings) -> Result<Running, Problems> {
     let (drain, readiness, metrics) = (Drain::new(settings.env.admin.drain), Readiness::new(), Metrics::new());
     let ingress_metrics = IngressMetrics::register(&metrics, !settings.env.metrics.disable_event_type)?;
     metrics.build_info()?;
+    let of_clients = !settings.env.metrics.disable_kafka_clients;
+    let of_clients = of_clients.then(|| ProducerFamilies::register(&metrics)).transpose()?;
+    let pool = Pool::new(drain.clone(), of_clients);
     let outputs = Outputs {
         routes: Routes::default(),
         report: Snapshot::default(),
@@ -145,7 +149,7 @@ pub async fn start(settings: Settings) -> Result<Running, Problems> {
     let admin = Admin { metrics, readiness: readiness.clone(), routes };
     let admin_addresses = serve_admin(admin_listeners, &admin, &drain, &admin_stop)?;
     say_started(&settings, address, *tls_address.borrow());
-    let reconciler = reconcile(settings, outputs, &drain)?;
+    let reconciler = reconcile(settings, outputs, pool, &drain)?;
     Ok(Running {
         address,
         tls_address,
@@ -195,7 +199,7 @@ async fn authenticate(settings: &Settings, drain: &Drain) -> Result<(Tokens, Dis
     Ok((tokens, oidc))
 }
 
-fn reconcile(settings: Settings, outputs: Outputs, drain: &Drain) -> Result<Reconciler, Problems> {
+fn reconcile(settings: Settings, outputs: Outputs, pool: Pool, drain: &Drain) -> Result<Reconciler, Problems> {
     let Settings { env, producer, http_server, cluster, .. } = settings;
     let sources = Sources {
         contract: env.contract,
@@ -203,7 +207,7 @@ fn reconcile(settings: Settings, outputs: Outputs, drain: &Drain) -> Result<Reco
         http_server: (env.http_server_config, http_server.0),
     };
     let reader = Reader::new(Secrets::new(cluster), drain.clone());
-    Ok(Reconciler::start(sources, producer.1, Pool::new(drain.clone()), reader, outputs)?)
+    Ok(Reconciler::start(sources, producer.1, pool, reader, outputs)?)
 }
 
 fn serve_admin(

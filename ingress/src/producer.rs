@@ -38,6 +38,8 @@ use delivery::{Context, Receipt, Slot, TimedOut};
 use headers::HeaderList;
 use recovery::Recovery;
 
+use crate::metrics::kafka::{ProducerSeries, STATISTICS_MILLIS};
+
 /// Bytes under way when the properties do not say: the peer's default `buffer.memory`.
 const DEFAULT_QUEUE_BYTES: usize = 32 * 1024 * 1024;
 
@@ -114,15 +116,21 @@ pub(crate) struct Outgoing<'a> {
 }
 
 impl Client {
-    fn create(bootstrap_servers: &str, credentials: &Credentials, settings: &Settings) -> Result<Self, ClientError> {
+    fn create(
+        bootstrap_servers: &str,
+        credentials: &Credentials,
+        settings: &Settings,
+        series: Option<ProducerSeries>,
+    ) -> Result<Self, ClientError> {
         let failed = |source| ClientError { bootstrap_servers: bootstrap_servers.to_owned(), source };
         let mut config = ClientConfig::new();
         // Telemetry nobody asked for costs some 370 KiB a client.
         config.set("client.id", "millrace-ingress").set("enable.metrics.push", "false");
+        config.set("statistics.interval.ms", series.as_ref().map_or("0", |_| STATISTICS_MILLIS));
         for (key, value) in settings.client_for(bootstrap_servers, credentials) {
             config.set(key, value);
         }
-        let context = Context::new(bootstrap_servers);
+        let context = Context::new(bootstrap_servers, series);
         config.create_with_context(context).map(|client| Self(Arc::new(client))).map_err(failed)
     }
 

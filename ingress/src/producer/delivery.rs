@@ -22,6 +22,7 @@ use tracing::{debug, error, info, warn};
 
 use super::admission::Admission;
 use super::contact::Contact;
+use crate::metrics::kafka::ProducerSeries;
 
 /// Where Kafka stored a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,12 +125,14 @@ pub(super) struct Context {
     pub(super) bootstrap_servers: String,
     pub(super) contact: Contact,
     troubles: Throttle<Option<RDKafkaErrorCode>>,
+    /// Absent when nobody wants metrics of clients.
+    series: Option<ProducerSeries>,
 }
 
 impl Context {
-    pub(super) fn new(bootstrap_servers: &str) -> Self {
+    pub(super) fn new(bootstrap_servers: &str, series: Option<ProducerSeries>) -> Self {
         let troubles = Throttle::new(REPEAT);
-        Self { bootstrap_servers: bootstrap_servers.to_owned(), contact: Contact::default(), troubles }
+        Self { bootstrap_servers: bootstrap_servers.to_owned(), contact: Contact::default(), troubles, series }
     }
 }
 
@@ -148,6 +151,12 @@ impl ClientContext for Context {
                 info!(target: "librdkafka", bootstrap, facility, "{message}");
             }
             RDKafkaLogLevel::Debug => debug!(target: "librdkafka", bootstrap, facility, "{message}"),
+        }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        if let Some(series) = &self.series {
+            series.told(statistics);
         }
     }
 
@@ -172,7 +181,12 @@ impl ProducerContext for Context {
                 }
                 Ok(Delivered { partition: record.partition(), offset: record.offset() })
             }
-            Err((error, _)) => Err(error.clone()),
+            Err((error, _)) => {
+                if let Some(series) = &self.series {
+                    series.failed();
+                }
+                Err(error.clone())
+            }
         };
         // Nobody may wait any more, when the client went away or its time was over; the record is stored all the same.
         slot.settle(answer);
@@ -224,7 +238,7 @@ mod tests {
 
     #[test]
     fn lasting_trouble_is_logged_once_in_a_while_for_each_kind() {
-        let context = Context::new("localhost:1");
+        let context = Context::new("localhost:1", None);
         let (down, transport) =
             (Some(RDKafkaErrorCode::AllBrokersDown), Some(RDKafkaErrorCode::BrokerTransportFailure));
         let start = Instant::now();

@@ -11,6 +11,7 @@ use millrace_config::contract::credentials::Credentials;
 use millrace_runtime::drain::Drain;
 
 use super::{Client, ClientError, Producer, Settings};
+use crate::metrics::kafka::ProducerFamilies;
 
 /// What two targets must have in common to share a producer.
 ///
@@ -28,12 +29,16 @@ pub(crate) struct Key {
 #[derive(Debug)]
 pub(crate) struct Pool {
     producers: HashMap<Key, Weak<Producer>>,
+    /// Absent when nobody wants metrics of clients.
+    families: Option<ProducerFamilies>,
+    /// Producers made so far.
+    made: u64,
     drain: Drain,
 }
 
 impl Pool {
-    pub(crate) fn new(drain: Drain) -> Self {
-        Self { producers: HashMap::new(), drain }
+    pub(crate) fn new(drain: Drain, families: Option<ProducerFamilies>) -> Self {
+        Self { producers: HashMap::new(), families, made: 0, drain }
     }
 
     /// The producer for `key`: the one in use, or a new one made from `settings`. Blocks for a few milliseconds, does
@@ -47,7 +52,9 @@ impl Pool {
             return Ok(producer);
         }
         self.producers.retain(|_, producer| producer.strong_count() > 0);
-        let client = Client::create(&key.bootstrap_servers, &key.credentials, settings)?;
+        let series = self.families.as_ref().map(|families| families.producer(self.made + 1));
+        let client = Client::create(&key.bootstrap_servers, &key.credentials, settings, series)?;
+        self.made += 1;
         let producer = Arc::new(Producer::new(client, settings, self.drain.clone()));
         self.producers.insert(key.clone(), Arc::downgrade(&producer));
         Ok(producer)

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use millrace_config::properties::{Properties, kafka};
+use millrace_runtime::metrics::Metrics;
+use rdkafka::mocking::MockCluster;
 
 use super::pool::{Key, Pool};
 use super::*;
+use crate::metrics::kafka::ProducerFamilies;
 
 fn settings(properties: &[(&str, &str)]) -> Settings {
     kafka::producer(&Properties::from_iter(properties.iter().copied())).unwrap()
@@ -42,10 +45,10 @@ fn client_errors_mean_what_the_sender_can_do() {
 #[test]
 fn librdkafka_takes_the_default_settings_and_says_what_it_does_not_take() {
     let plaintext = Credentials::plaintext();
-    assert!(Client::create("localhost:1", &plaintext, &settings(&[])).is_ok());
+    assert!(Client::create("localhost:1", &plaintext, &settings(&[]), None).is_ok());
     let mut wrong = settings(&[]);
     wrong.client.insert("no.such.key".to_owned(), "1".to_owned());
-    let error = Client::create("localhost:1", &plaintext, &wrong).map(drop).unwrap_err();
+    let error = Client::create("localhost:1", &plaintext, &wrong, None).map(drop).unwrap_err();
     assert_eq!(error.to_string(), "cannot create a Kafka producer for localhost:1");
     assert!(millrace_runtime::startup::with_causes(&error).contains("no.such.key"));
 }
@@ -58,7 +61,7 @@ fn the_properties_bound_what_is_under_way_and_for_how_long() {
         ("max.block.ms", "1000"),
         ("delivery.timeout.ms", "32000"),
     ]);
-    let client = Client::create("localhost:1", &Credentials::plaintext(), &settings).unwrap();
+    let client = Client::create("localhost:1", &Credentials::plaintext(), &settings, None).unwrap();
     let producer = Producer::new(client, &settings, Drain::new(Duration::ZERO));
     assert_eq!((producer.patience, producer.deadline), (Duration::from_secs(1), Duration::from_secs(33)));
     let share = producer.share();
@@ -68,9 +71,37 @@ fn the_properties_bound_what_is_under_way_and_for_how_long() {
 }
 
 #[tokio::test]
+async fn what_the_client_tells_of_itself_is_measured_under_the_producers_number() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("orders", 1, 1).unwrap();
+    let metrics = Metrics::new();
+    let drain = Drain::new(Duration::from_secs(30));
+    let mut pool = Pool::new(drain.clone(), Some(ProducerFamilies::register(&metrics).unwrap()));
+    let mut settings = settings(&[("enable.idempotence", "false")]);
+    settings.client.insert("statistics.interval.ms".to_owned(), "20".to_owned());
+    let producer = pool.get(&key(&cluster.bootstrap_servers()), &settings).unwrap();
+    let event = millrace_event::json::read(br#"{"specversion":"1.0","id":"1","source":"/s","type":"t"}"#).unwrap();
+    let outgoing = Outgoing { topic: "orders", content_mode: ContentMode::Binary, event: &event, trace: &[] };
+    let begun = producer.begin(&outgoing, producer.share().admit(1).unwrap()).unwrap();
+    producer.finish(begun, "orders").await.unwrap();
+    let labels = r#"{client_id="producer-1",kafka_version="librdkafka"}"#;
+    let expected = format!("kafka_producer_record_send_total{labels} 1\n");
+    let shown = async {
+        while !metrics.text().contains(&expected) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), shown).await.unwrap_or_else(|_| panic!("{}", metrics.text()));
+    assert!(metrics.text().contains(&format!("kafka_producer_record_error_total{labels} 0\n")));
+    drop(producer);
+    assert!(drain.finish().await);
+    assert!(!metrics.text().contains("producer-1"), "{}", metrics.text());
+}
+
+#[tokio::test]
 async fn equal_keys_share_a_producer_until_the_last_user_goes_and_then_it_closes() {
     let drain = Drain::new(Duration::from_secs(30));
-    let mut pool = Pool::new(drain.clone());
+    let mut pool = Pool::new(drain.clone(), None);
     let settings = settings(&[]);
     let first = pool.get(&key("localhost:1"), &settings).unwrap();
     let same = pool.get(&key("localhost:1"), &settings).unwrap();

@@ -185,6 +185,21 @@ async fn metrics_are_pushed_under_the_peers_dotted_names() {
 }
 
 #[tokio::test]
+async fn producers_are_measured_under_the_peers_names_unless_that_is_disabled() {
+    for (disabled, shown) in [("false", true), ("TRUE", false)] {
+        let broker = Broker::with_topic("orders");
+        let mut harness = Harness::new();
+        harness.env.insert("DISABLE_KAFKA_CLIENTS_METRICS".to_owned(), disabled.to_owned());
+        harness.contract(&[resource("uid-1", "orders", &broker.bootstrap_servers(), json!({"path": "/ns/name"}))]);
+        let running = harness.ready().await;
+        let metrics = admin(&running, "/metrics").await;
+        let line = "kafka_producer_record_error_total{client_id=\"producer-1\",kafka_version=\"librdkafka\"} 0\n";
+        assert_eq!((metrics.contains(line), metrics.contains("kafka_producer_")), (shown, shown), "{metrics}");
+        running.drain().await;
+    }
+}
+
+#[tokio::test]
 async fn a_collector_that_is_away_delays_neither_events_nor_the_end() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}/v1/traces", silent.local_addr().unwrap());

@@ -44,7 +44,7 @@ fn bench() -> Bench {
         Reader::new(Secrets::new(cluster), drain.clone())
     };
     let vault = Vault::new(reader, move || wake.send(()).unwrap_or_default());
-    let targets = Targets::new(Pool::new(drain), vault, event_types, ingress_metrics);
+    let targets = Targets::new(Pool::new(drain, None), vault, event_types, ingress_metrics);
     let settings = kafka::producer(&Properties::new()).unwrap();
     let produce = Produce { settings, revision: 0 };
     Bench { targets, produce, metrics, generation: 0, api, read, _folder: folder, _runtime: runtime }
