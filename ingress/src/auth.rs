@@ -17,6 +17,7 @@ use millrace_runtime::clock;
 mod cache;
 mod claims;
 pub(crate) mod discovery;
+pub mod fuzzing;
 mod keys;
 mod policy;
 pub(crate) mod token;
@@ -64,7 +65,12 @@ impl Guard {
     pub(crate) async fn check(&self, tokens: &Tokens, headers: &HeaderMap) -> Result<Permit<'_>, Rejection> {
         let text = bearer_token(headers)?;
         let claims = self.authenticate(tokens, text).await?;
-        let matching: Vec<_> = self.policies.iter().filter(|policy| policy.names(&claims)).collect();
+        self.permit(&claims)
+    }
+
+    /// The policies that name the bearer of these claims.
+    fn permit(&self, claims: &Claims) -> Result<Permit<'_>, Rejection> {
+        let matching: Vec<_> = self.policies.iter().filter(|policy| policy.names(claims)).collect();
         if matching.is_empty() { Err(Rejection::NotAllowed) } else { Ok(Permit(matching)) }
     }
 

@@ -15,3 +15,6 @@ mod reconcile;
 mod routes;
 mod server;
 pub mod settings;
+
+#[doc(hidden)]
+pub use auth::fuzzing;

@@ -46,7 +46,17 @@ fn properties_do_not_break_their_reader() {
 }
 
 #[test]
+fn tokens_do_not_break_their_reader_and_none_passes() {
+    check("token");
+}
+
+#[test]
+fn policies_admit_together_what_one_of_them_admits() {
+    check("policy");
+}
+
+#[test]
 fn every_target_has_a_test_here() {
     let names: Vec<&str> = targets::ALL.iter().map(|target| target.name).collect();
-    assert_eq!(names, ["http-request", "structured", "batch", "cesql", "contract", "properties"]);
+    assert_eq!(names, ["http-request", "structured", "batch", "cesql", "contract", "properties", "token", "policy"]);
 }
