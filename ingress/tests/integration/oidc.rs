@@ -242,6 +242,33 @@ async fn policies_decide_by_claims_before_the_body_and_by_filters_after_it() {
 }
 
 #[tokio::test]
+async fn one_event_that_no_policy_admits_keeps_all_of_its_batch_out() {
+    let issuer = Issuer::with_keys(&[&P256]);
+    let policies = json!([{
+        "tokenMatchers": [{"prefix": {"attributes": {"sub": ""}}}],
+        "filters": [{"exact": {"attributes": {"type": "order"}}}],
+    }]);
+    let (_harness, broker, running) = guarded(&issuer, policies).await;
+    let event = |id: &str, ty: &str| json!({"specversion": "1.0", "id": id, "source": "/s", "type": ty});
+    let send = async |events: Value, token: &str| {
+        let authorization = format!("Bearer {token}");
+        let headers = [("content-type", "application/cloudevents-batch+json"), ("Authorization", &authorization)];
+        ask(running.address(), request("/guarded", &headers, &events.to_string())).await
+    };
+    let token = P256.sign(&claims());
+    let answer = send(json!([event("1", "order"), event("2", "bill")]), &token).await;
+    check_refused(&answer, 403, "1 of 2 events may not be sent; none was stored", "one of two");
+    assert!(answer.body.contains(r#""results":[{"index":1,"status":403"#), "{answer:?}");
+    assert_eq!(send(json!([event("3", "order"), 7]), &token).await.status, 400);
+    check_refused(&send(json!([event("4", "order")]), "x").await, 401, "JWT", "no token");
+    assert_eq!(send(json!([event("5", "order"), event("6", "order")]), &token).await.status, 202);
+    let ids: Vec<_> =
+        broker.read("orders", 2).iter().map(|record| record.header("ce_id").unwrap().to_owned()).collect();
+    assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 2);
+    assert!(ids.iter().all(|id| ["5", "6"].contains(&id.as_str())), "{ids:?}");
+}
+
+#[tokio::test]
 async fn without_a_policy_nobody_may_send_and_without_an_audience_everybody() {
     let issuer = Issuer::with_keys(&[&P256]);
     let (mut harness, broker) = guarded_files(&issuer.url(), json!([]));

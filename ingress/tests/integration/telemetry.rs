@@ -7,6 +7,7 @@ use millrace_runtime::telemetry::collector::{Collector, SeenSpan};
 use serde_json::json;
 
 use super::harness::*;
+use super::tls;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
@@ -106,6 +107,26 @@ async fn a_traced_event_is_a_server_span_and_a_producer_span_which_the_record_ca
     assert_eq!((traced[0].header("tracestate"), traced[0].header("baggage")), (Some("vendor=1"), Some("user=7")));
     assert_eq!(traced[0].header("ce_traceparent"), Some(traceparent("00").as_str()));
     assert!(others.iter().all(|record| record.header("baggage").is_none()));
+}
+
+#[tokio::test]
+async fn a_span_tells_that_its_request_came_over_tls() {
+    let collector = Collector::start();
+    let (broker, pair) = (Broker::with_topic("orders"), tls::pair());
+    let harness = tls::harness_with(&broker, Some(&pair));
+    harness.write("observability/tracing-protocol", "http/protobuf");
+    harness.write("observability/tracing-endpoint", &format!("{}/v1/traces", collector.url()));
+    let running = harness.ready().await;
+    let connector = tls::connector(&[&pair], &[], rustls::ALL_VERSIONS);
+    let mut client = Client::over(tls::connect(&connector, &running).await.unwrap());
+    let traced = request("/ns/name", &[("traceparent", &traceparent("01"))], "x");
+    assert_eq!(client.ask(traced).await.status, 202);
+    // Leaves while the connection over TLS is open; the spans are sent all the same.
+    assert!(running.drain().await);
+    let spans = spans(collector, 2).await;
+    let server = spans.iter().find(|span| span.kind == "Server").unwrap();
+    let told = (server.attributes["http.scheme"].as_str(), server.attributes["http.url"].as_str());
+    assert_eq!(told, ("https", "https://localhost/ns/name"));
 }
 
 #[tokio::test]

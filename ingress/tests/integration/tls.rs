@@ -60,7 +60,7 @@ fn uuid() -> u32 {
 }
 
 /// A client that trusts exactly these certificates.
-fn connector(
+pub(crate) fn connector(
     trusted: &[&Pair],
     protocols: &[&[u8]],
     versions: &[&'static rustls::SupportedProtocolVersion],
@@ -78,7 +78,7 @@ fn connector(
     TlsConnector::from(Arc::new(config))
 }
 
-async fn connect(connector: &TlsConnector, running: &Running) -> std::io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn connect(connector: &TlsConnector, running: &Running) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(running.tls_address().expect("the TLS port is open")).await?;
     connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
