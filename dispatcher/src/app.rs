@@ -227,8 +227,8 @@ async fn serve_admin(
     for warning in &observability.warnings {
         warn!(path = %env.observability.display(), key = warning.key, reason = warning.reason, "Key without effect");
     }
-    for (address, path) in admin::listeners(&env.admin, &env.metrics, &observability.metrics) {
-        let listener = admin::bind(&address).await?;
+    for place in admin::listeners(&env.admin, &env.metrics, &observability.metrics) {
+        let door = place.open().await?;
         let admin = Admin {
             metrics: metrics.clone(),
             readiness: readiness.clone(),
@@ -236,7 +236,7 @@ async fn serve_admin(
         };
         let ended = drain.token();
         drain.tracker().spawn(async move {
-            if let Err(error) = admin::serve(listener, admin, &path, ended).await {
+            if let Err(error) = admin::serve(door, admin, &place.metrics_path, ended).await {
                 warn!(error = %with_causes(&error), "Admin server ended");
             }
         });

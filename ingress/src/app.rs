@@ -8,7 +8,7 @@ use std::time::Duration;
 use millrace_config::env::{Env, IngressEnv, ProcessEnv};
 use millrace_config::snapshot::Snapshot;
 use millrace_config::watch::{Watch, WatchSettings};
-use millrace_runtime::admin::{self, Admin};
+use millrace_runtime::admin::{self, Admin, Door};
 use millrace_runtime::build_info;
 use millrace_runtime::drain::{Drain, Signals};
 use millrace_runtime::event_types::EventTypes;
@@ -18,7 +18,6 @@ use millrace_runtime::secrets::Secrets;
 use millrace_runtime::startup::{self, Problems, Usage, with_causes};
 use millrace_runtime::telemetry::Telemetry;
 use millrace_runtime::tls::CertificateFiles;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -109,9 +108,9 @@ pub async fn start(settings: Settings) -> Result<Running, Problems> {
     let listener = problems.check(server::bind(settings.env.port, "INGRESS_PORT", http).await);
     let tls = tls_port(&settings, &mut problems).await;
     let mut admin_listeners = Vec::new();
-    for (address, path) in &settings.admin {
-        if let Some(listener) = problems.check(admin::bind(address).await) {
-            admin_listeners.push((listener, path.clone()));
+    for place in &settings.admin {
+        if let Some(door) = problems.check(place.open().await) {
+            admin_listeners.push((door, place.metrics_path.clone()));
         }
     }
     let (Some(listener), Some((tls, certificate_watch)), true) = (listener, tls, problems.is_empty()) else {
@@ -211,7 +210,7 @@ fn reconcile(settings: Settings, outputs: Outputs, pool: Pool, drain: &Drain) ->
 }
 
 fn serve_admin(
-    listeners: Vec<(TcpListener, String)>,
+    listeners: Vec<(Door, String)>,
     admin: &Admin,
     drain: &Drain,
     stop: &CancellationToken,

@@ -20,7 +20,7 @@ pub struct Settings {
     pub(crate) producer: (Properties, ProducerSettings),
     pub(crate) http_server: (Properties, HttpServerSettings),
     /// Where the admin server listens, and the path of its metrics. None, one or two.
-    pub(crate) admin: Vec<(String, String)>,
+    pub(crate) admin: Vec<admin::Place>,
     /// Where metrics and traces go.
     pub(crate) observability: Observability,
     /// Keys without the effect their writer may expect, with the file or directory they are in.

@@ -21,8 +21,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 use tracing::info;
 
+pub use self::door::{Door, Place};
 use crate::health::Readiness;
 use crate::metrics::{CONTENT_TYPE, Metrics};
+use crate::tls::CertificateError;
+
+mod door;
 
 /// Where metrics are when nobody says otherwise.
 pub const METRICS_PATH: &str = "/metrics";
@@ -56,38 +60,49 @@ pub enum AdminError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The files of the metrics port make no certificate.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// TLS cannot be set up.
+    #[error("no TLS for admin requests")]
+    Tls(#[source] rustls::Error),
     /// The listener broke.
     #[error("admin server stopped")]
     Serve(#[source] std::io::Error),
 }
 
-/// Where a process listens for admin requests, each with the path of its metrics: at our own address when one is given,
-/// and at the peer's metrics port when that is asked for; once if both are the same.
+/// Where a process listens for admin requests: at our own address when one is given, and at the peer's metrics port when
+/// that is asked for, with TLS if there are files for it; once if both are the same.
 #[must_use]
-pub fn listeners(admin: &AdminEnv, metrics: &MetricsEnv, export: &MetricsExport) -> Vec<(String, String)> {
-    let own = admin.address.clone();
+pub fn listeners(admin: &AdminEnv, metrics: &MetricsEnv, export: &MetricsExport) -> Vec<Place> {
+    let own = admin.address.clone().map(|address| Place { address, metrics_path: METRICS_PATH.to_owned(), pem: None });
     let peer = match export {
-        MetricsExport::Prometheus { port, path } => Some((format!("{}:{port}", metrics.host), path.clone())),
+        MetricsExport::Prometheus { port, path } => Some(Place {
+            address: format!("{}:{port}", metrics.host),
+            metrics_path: path.clone(),
+            pem: metrics.pem.clone(),
+        }),
         MetricsExport::None | MetricsExport::OtlpHttp { .. } => None,
     };
     match (own, peer) {
-        (Some(own), Some((peer, path))) if own == peer => vec![(own, path)],
-        (own, peer) => own.map(|own| (own, METRICS_PATH.to_owned())).into_iter().chain(peer).collect(),
+        (Some(own), Some(peer)) if own.address == peer.address => vec![peer],
+        (own, peer) => own.into_iter().chain(peer).collect(),
     }
 }
 
-/// Listens on `host:port`; port 0 lets the system choose.
+/// Listens on `host:port`, in clear; port 0 lets the system choose.
 ///
 /// # Errors
 ///
 /// When the address cannot be resolved or bound.
-pub async fn bind(address: &str) -> Result<TcpListener, AdminError> {
+pub async fn bind(address: &str) -> Result<Door, AdminError> {
     // ":9090" is how Knative's documentation writes "any interface".
     let resolved = match address.strip_prefix(':') {
         Some(port) => format!("0.0.0.0:{port}"),
         None => address.to_owned(),
     };
-    TcpListener::bind(&resolved).await.map_err(|source| AdminError::Bind { address: address.to_owned(), source })
+    let bound = TcpListener::bind(&resolved).await;
+    bound.map(Door::plain).map_err(|source| AdminError::Bind { address: address.to_owned(), source })
 }
 
 /// Serves until `shutdown`, then gives open requests a second. Logs the bound address first.
@@ -98,7 +113,7 @@ pub async fn bind(address: &str) -> Result<TcpListener, AdminError> {
 ///
 /// When the listener breaks.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Door,
     admin: Admin,
     metrics_path: &str,
     shutdown: CancellationToken,

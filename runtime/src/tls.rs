@@ -46,10 +46,12 @@ pub enum CertificateError {
         source: pem::Error,
     },
     /// The key is of no kind that is supported, or belongs to another certificate.
-    #[error("{CERTIFICATE} and {KEY} in {directory} make no certificate")]
+    #[error("{certificate} and {key} make no certificate")]
     Pair {
-        /// Where they are.
-        directory: PathBuf,
+        /// The chain.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
         /// What is wrong with them.
         source: rustls::Error,
     },
@@ -148,7 +150,8 @@ impl CertificateFiles {
 
     /// True when something else is in force than before.
     fn read(&mut self) -> Result<bool, CertificateError> {
-        let (certificate, key) = (read(&self.directory.join(CERTIFICATE))?, read(&self.directory.join(KEY))?);
+        let (certificate_path, key_path) = (self.directory.join(CERTIFICATE), self.directory.join(KEY));
+        let (certificate, key) = (read(&certificate_path)?, read(&key_path)?);
         let (Some(certificate), Some(key)) = (certificate, key) else {
             self.seen = None;
             let was_present = self.certificates.is_present();
@@ -161,7 +164,7 @@ impl CertificateFiles {
         }
         // Bad content is remembered too: it is not tried again until it is another one.
         self.seen = seen;
-        let certified = certify(&self.directory, &certificate, &key)?;
+        let certified = certify((&certificate_path, &certificate), (&key_path, &key))?;
         self.certificates.0.publish(Some(Arc::new(certified)));
         Ok(true)
     }
@@ -184,19 +187,31 @@ fn hash(certificate: &[u8], key: &[u8]) -> u64 {
     hasher.finish()
 }
 
-fn certify(directory: &Path, certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, CertificateError> {
-    let no_pem = |name: &str| {
-        let path = directory.join(name);
+fn certify(
+    (certificate, chain): (&Path, &[u8]),
+    (key, private): (&Path, &[u8]),
+) -> Result<CertifiedKey, CertificateError> {
+    let no_pem = |path: &Path| {
+        let path = path.to_owned();
         move |source| CertificateError::Pem { path, source }
     };
-    let chain: Vec<_> =
-        CertificateDer::pem_slice_iter(certificate).collect::<Result<_, _>>().map_err(no_pem(CERTIFICATE))?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(no_pem(certificate))?;
     if chain.is_empty() {
-        return Err(no_pem(CERTIFICATE)(pem::Error::NoItemsFound));
+        return Err(no_pem(certificate)(pem::Error::NoItemsFound));
     }
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(no_pem(KEY))?;
-    let pair = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
-    pair.map_err(|source| CertificateError::Pair { directory: directory.to_owned(), source })
+    let private = PrivateKeyDer::from_pem_slice(private).map_err(no_pem(key))?;
+    let pair = CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider());
+    pair.map_err(|source| CertificateError::Pair { certificate: certificate.to_owned(), key: key.to_owned(), source })
+}
+
+/// What two files say now, for a server that never looks again. Blocks.
+///
+/// # Errors
+/// When they are missing or cannot be used.
+pub fn certified(certificate: &Path, key: &Path) -> Result<Certificates, CertificateError> {
+    let read = |path: &Path| fs::read(path).map_err(|source| CertificateError::Read { path: path.to_owned(), source });
+    let pair = certify((certificate, &read(certificate)?), (key, &read(key)?))?;
+    Ok(Certificates(Snapshot::new(Some(Arc::new(pair)))))
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! The admin port over a loopback socket.
 
+use std::collections::BTreeMap;
+
+use millrace_config::env::DispatcherEnv;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::task::TaskTracker;
@@ -75,4 +78,41 @@ async fn an_address_in_use_is_reported_with_the_address() {
     let running = start(METRICS_PATH).await;
     let error = bind(&running.address.to_string()).await.unwrap_err();
     assert_eq!(error.to_string(), format!("cannot listen for admin requests on {}", running.address));
+}
+
+#[tokio::test]
+async fn metrics_are_served_over_tls_when_there_are_files_for_it_and_a_silent_client_delays_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let files = ["m.crt", "m.key"].map(|name| folder.path().join(name));
+    std::fs::write(&files[0], signed.cert.pem()).unwrap();
+    std::fs::write(&files[1], signed.signing_key.serialize_pem()).unwrap();
+    let env = DispatcherEnv::read_anyway(&BTreeMap::new()).0;
+    let pem = Some((files[0].clone(), files[1].clone()));
+    let metrics = MetricsEnv { pem, host: "127.0.0.1".to_owned(), ..env.metrics };
+    let export = MetricsExport::Prometheus { port: 0, path: "/m".to_owned() };
+    let places = listeners(&env.admin, &metrics, &export);
+    let door = places[0].open().await.unwrap();
+    let address = door.local_addr().unwrap();
+    let shown = Admin { metrics: Metrics::new(), readiness: Readiness::new(), routes: Router::new() };
+    let tasks = TaskTracker::new();
+    let shutdown = CancellationToken::new();
+    let stop = shutdown.clone();
+    tasks.spawn(async move { serve(door, shown, "/m", stop).await.unwrap() });
+    let _silent = TcpStream::connect(address).await.unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(signed.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let client = client.with_root_certificates(roots).with_no_client_auth();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+    let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    stream.write_all(b"GET /m HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    shutdown.cancel();
+    std::fs::write(&files[1], "no key").unwrap();
+    assert!(places[0].open().await.err().unwrap().to_string().contains("m.key"));
 }
