@@ -1,7 +1,8 @@
 //! Attempts at things outside this process: what runs, what waits for its next attempt, what came of it.
 //!
 //! Bounded: at most one round of topics, [`GROUPS_AT_ONCE`] groups, [`PROBES_AT_ONCE`] probes, [`NAMES_AT_ONCE`] names and
-//! [`REMOVALS_AT_ONCE`] deletions at a time; what is beyond waits. A failed attempt is repeated with doubling pauses, a
+//! [`REMOVALS_AT_ONCE`] deletions at a time; what is beyond waits. Groups and probes take the place of one that ends at
+//! once, without waiting for the next look at all objects. A failed attempt is repeated with doubling pauses, a
 //! probe that succeeded is repeated now and then.
 
 mod removals;
@@ -9,7 +10,7 @@ mod starts;
 
 use self::removals::Removable;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::kafka_access::KafkaAccess;
 use crate::probe::Prober;
 use crate::reconcile::observed::{GroupKey, Observed, Probe, Progress, TopicKey};
 use crate::reconcile::{Outcome, ProbeRequest, TopicRequest};
@@ -108,6 +110,15 @@ struct Attempt {
     due: Option<Instant>,
 }
 
+/// Due, and beyond what may run at a time.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Where the groups are.
+    access: Option<KafkaAccess>,
+    groups: VecDeque<GroupKey>,
+    probes: VecDeque<ProbeRequest>,
+}
+
 /// All attempts.
 #[derive(Debug)]
 pub(crate) struct Jobs<T> {
@@ -116,6 +127,8 @@ pub(crate) struct Jobs<T> {
     pace: Pace,
     attempts: BTreeMap<Key, Attempt>,
     running: JoinSet<Fact>,
+    /// Replaced by every [`Jobs::start`].
+    waiting: Waiting,
     /// One permit for each Kafka client of a group.
     clients: Arc<Semaphore>,
 }
@@ -128,6 +141,7 @@ impl<T: Topics> Jobs<T> {
             pace,
             attempts: BTreeMap::new(),
             running: JoinSet::new(),
+            waiting: Waiting::default(),
             clients: Arc::new(Semaphore::new(GROUPS_AT_ONCE)),
         }
     }
@@ -142,18 +156,13 @@ impl<T: Topics> Jobs<T> {
             if !due.is_empty() && self.free(Sort::Topic, 1) > 0 {
                 self.start_topics(access.clone(), due);
             }
-            let free = self.free(Sort::Group, GROUPS_AT_ONCE);
-            let due = outcome.groups.iter().filter(|key| self.is_due(&Key::Group((*key).clone()), now));
-            for key in due.take(free).cloned().collect::<Vec<GroupKey>>() {
-                self.start_group(access.clone(), key);
-            }
         }
         self.start_names(&outcome.wanted.names, now);
-        let free = self.free(Sort::Probe, PROBES_AT_ONCE);
-        let due = outcome.probes.iter().filter(|request| self.is_due(&Key::Probe(request.uid.clone()), now));
-        for request in due.take(free).cloned().collect::<Vec<ProbeRequest>>() {
-            self.start_probe(request);
-        }
+        let groups = outcome.groups.iter().filter(|key| self.is_due(&Key::Group((*key).clone()), now));
+        let probes = outcome.probes.iter().filter(|request| self.is_due(&Key::Probe(request.uid.clone()), now));
+        let (groups, probes) = (groups.cloned().collect(), probes.cloned().collect());
+        self.waiting = Waiting { access: outcome.access.clone(), groups, probes };
+        self.fill();
     }
 
     /// Makes all probes due at once: the ingress is another one now.
@@ -169,8 +178,8 @@ impl<T: Topics> Jobs<T> {
         self.attempts.values().filter_map(|attempt| attempt.due).min()
     }
 
-    /// Waits for a job to end and notes what it found, and what others found meanwhile. Waits for ever while nothing
-    /// runs. Dropping the future is safe.
+    /// Waits for a job to end and notes what it found, and what others found meanwhile; others start in their places.
+    /// Waits for ever while nothing runs. Dropping the future is safe.
     pub(crate) async fn finished(&mut self, observed: &mut Observed) {
         if self.running.is_empty() {
             return std::future::pending().await;
@@ -183,10 +192,12 @@ impl<T: Topics> Jobs<T> {
             }
             ended = self.running.try_join_next();
         }
+        self.fill();
     }
 
     /// Stops everything; nothing of it needs to be finished.
     pub(crate) fn stop(&mut self) {
+        self.waiting = Waiting::default();
         self.running.abort_all();
     }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-use super::{Fact, GROUP_LIMIT, Jobs, Key, NAME_LIMIT, NAMES_AT_ONCE, Sort, TOPICS_LIMIT};
+use super::{
+    Fact, GROUP_LIMIT, GROUPS_AT_ONCE, Jobs, Key, NAME_LIMIT, NAMES_AT_ONCE, PROBES_AT_ONCE, Sort, TOPICS_LIMIT,
+};
 use crate::kafka_access::KafkaAccess;
 use crate::offsets;
 use crate::reconcile::observed::{GroupKey, Progress};
@@ -14,6 +16,23 @@ use crate::reconcile::{ProbeRequest, TopicRequest};
 use crate::topics::{TopicError, Topics};
 
 impl<T: Topics> Jobs<T> {
+    /// Starts groups and probes that wait, as far as there is room.
+    pub(super) fn fill(&mut self) {
+        if let Some(access) = self.waiting.access.clone().filter(|_| !self.waiting.groups.is_empty()) {
+            for _ in 0..self.free(Sort::Group, GROUPS_AT_ONCE) {
+                let Some(key) = self.waiting.groups.pop_front() else { break };
+                self.start_group(access.clone(), key);
+            }
+        }
+        if self.waiting.probes.is_empty() {
+            return;
+        }
+        for _ in 0..self.free(Sort::Probe, PROBES_AT_ONCE) {
+            let Some(request) = self.waiting.probes.pop_front() else { break };
+            self.start_probe(request);
+        }
+    }
+
     pub(super) fn start_names(&mut self, wanted: &BTreeSet<String>, now: Instant) {
         let free = self.free(Sort::Name, NAMES_AT_ONCE);
         let due = wanted.iter().filter(|host| self.is_due(&Key::Name((*host).clone()), now));
@@ -48,7 +67,7 @@ impl<T: Topics> Jobs<T> {
         });
     }
 
-    pub(super) fn start_group(&mut self, access: KafkaAccess, key: GroupKey) {
+    fn start_group(&mut self, access: KafkaAccess, key: GroupKey) {
         self.begin(Key::Group(key.clone()));
         let clients = Arc::clone(&self.clients);
         let away = Progress::Failed(TopicError::Away(access.servers()).to_string());
@@ -75,7 +94,7 @@ impl<T: Topics> Jobs<T> {
         });
     }
 
-    pub(super) fn start_probe(&mut self, request: ProbeRequest) {
+    fn start_probe(&mut self, request: ProbeRequest) {
         self.begin(Key::Probe(request.uid.clone()));
         let prober = self.prober.clone();
         self.running.spawn(async move {

@@ -4,7 +4,8 @@
 //! left is compared and, where needed, replaced. A map that somebody deleted is made again with the next generation. A map
 //! that holds something other than a contract is left alone and told, as the peer does it: whoever wrote that may want it
 //! back; emptying or deleting the map repairs it. Groups that still have to be deleted in Kafka are remembered in an
-//! annotation, written in one go with the contract that drops them.
+//! annotation, written in one go with the contract that drops them. A large contract rests between two writes: the store
+//! behind the API server keeps every one of them for minutes.
 //! Source: control-plane spec 0.1, 0.2 and section 10.
 
 use std::collections::BTreeSet;
@@ -32,6 +33,9 @@ const LARGEST: usize = 1024 * 1024;
 const LIMIT: Duration = Duration::from_secs(15);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long a contract rests after each full [`LARGEST`] that was written, a smaller one in proportion. The API server
+/// compacts its store every five minutes: that is 300 MiB of contracts at most, of the 2 GiB that etcd takes.
+const REST: Duration = Duration::from_secs(1);
 
 /// What was written.
 #[derive(Debug, Clone)]
@@ -52,7 +56,10 @@ pub(crate) struct ContractMap {
     generation: u64,
     running: JoinSet<Result<Written, kube::Error>>,
     failures: u32,
+    /// No write starts before.
     due: Option<Instant>,
+    /// The map differs from what it should say, and nothing was started about that.
+    waits: bool,
     /// Bytes of the contract that was compared last.
     size: usize,
 }
@@ -77,6 +84,7 @@ impl ContractMap {
             running: JoinSet::new(),
             failures: 0,
             due: None,
+            waits: false,
             size: 0,
         }
     }
@@ -102,6 +110,7 @@ impl ContractMap {
         wanted: &wire::Contract,
         leaving: &BTreeSet<GroupKey>,
     ) -> Standing {
+        self.waits = false;
         let existing = found.and_then(|found| found.contract.as_ref());
         if let Some(Existing::Corrupt(_, error)) = existing {
             let reason = format!("Failed to get contract data from ConfigMap: {}/{}", self.namespace, self.name);
@@ -137,7 +146,8 @@ impl ContractMap {
             let message = format!("the contract has {} bytes; a ConfigMap takes {LARGEST}", self.size);
             return Standing::Bad(Failure { reason: self.failed(), message });
         }
-        if self.due.is_none_or(|due| due <= Instant::now()) {
+        self.waits = self.due.is_some_and(|due| due > Instant::now());
+        if !self.waits {
             let leaving = leaving.clone();
             let version = found.map(|found| found.version.clone());
             self.start(Written { contract: next, leaving, version: String::new() }, &bytes, version);
@@ -186,7 +196,7 @@ impl ContractMap {
 
     /// When a write is due again; `None` when none waits.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.due.filter(|_| self.running.is_empty())
+        self.due.filter(|_| self.waits)
     }
 
     /// Waits for the write to end: what is in force now and what is remembered beside it, or why it was not written.
@@ -198,7 +208,7 @@ impl ContractMap {
         let result = ended.unwrap_or_else(|error| Err(kube::Error::Service(Box::new(error))));
         match result {
             Ok(written) => {
-                (self.failures, self.due) = (0, None);
+                (self.failures, self.due) = (0, Some(Instant::now() + rest(self.size)));
                 if written.contract.generation != self.generation {
                     info!(generation = written.contract.generation, bytes = self.size, "Contract published");
                 }
@@ -222,6 +232,12 @@ impl ContractMap {
             }
         }
     }
+}
+
+/// How long a contract of this size rests after it was written.
+fn rest(bytes: usize) -> Duration {
+    // Bytes on a scale of 1000: enough for a pause.
+    REST * u32::try_from(bytes * 1000 / LARGEST).unwrap_or(1000) / 1000
 }
 
 fn older(version: &str, than: &str) -> bool {

@@ -1,7 +1,8 @@
 //! The leader's loop: looks at everything that is known, acts, and waits for news.
 //!
 //! One pass looks at all objects: it is pure and fast, and what it finds does not depend on which event came first. News
-//! that come while it runs are seen by the next one. Everything that takes time runs beside it and is bounded.
+//! that come while it runs are seen by the next one. Everything that takes time runs beside it and is bounded. Passes rest
+//! in between, so that many objects do not mean one pass for each; writes and jobs that wait for room do not wait for them.
 
 mod wanted;
 
@@ -13,7 +14,7 @@ use kube::Client;
 use millrace_runtime::health::Readiness;
 use reqwest::Url;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -29,7 +30,7 @@ use crate::jobs::{Jobs, Pace};
 use crate::metrics::ControlMetrics;
 use crate::probe::Prober;
 use crate::reconcile::observed::{GroupKey, Observed, Progress, TopicKey};
-use crate::reconcile::plan::{FINALIZER, Failure};
+use crate::reconcile::plan::Failure;
 use crate::reconcile::{Outcome, reconcile};
 use crate::topics::admin::AdminTopics;
 
@@ -116,8 +117,16 @@ impl Shell {
         loop {
             let started = Instant::now();
             self.pass();
-            sleep((started.elapsed() * 2).max(SHORTEST_PAUSE)).await;
-            let due = self.next_due();
+            let rested = Instant::now() + (started.elapsed() * 2).max(SHORTEST_PAUSE);
+            self.wait(rested).await;
+        }
+    }
+
+    /// Waits for news, and at least until `rested`. What ends meanwhile makes room for what waits.
+    async fn wait(&mut self, rested: Instant) {
+        let mut news = false;
+        while !news || Instant::now() < rested {
+            let due = if news { Some(rested) } else { self.next_due().map(|due| due.max(rested)) };
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = self.jobs.finished(&mut self.observed) => {}
@@ -136,6 +145,7 @@ impl Shell {
                 },
                 () = wait_until(due) => {}
             }
+            news = true;
         }
     }
 
@@ -174,8 +184,7 @@ impl Shell {
         self.jobs.start(&outcome);
         self.jobs.start_removals(&outcome);
         let writes = self.wanted_writes(&outcome);
-        let sent = self.writes.start(writes);
-        self.metrics.api_writes.inc_by(u64::try_from(sent).unwrap_or_default());
+        self.writes.start(writes);
         self.report(&outcome, found.is_some());
     }
 
@@ -248,6 +257,7 @@ impl Shell {
 
     fn note_writes(&mut self, finished: Vec<Finished>) {
         for Finished { key, error, .. } in finished {
+            self.metrics.api_writes.inc();
             let note = self.notes.remove(&key);
             match (error, note) {
                 (None, Some(note)) => note.send(&self.events),
@@ -258,9 +268,8 @@ impl Shell {
     }
 
     fn report(&mut self, outcome: &Outcome, has_contract: bool) {
-        let problems = outcome.problems.clone();
-        self.changes.tell(&problems, outcome);
-        self.metrics.note(self.observed.published.generation, problems.len(), outcome);
+        self.changes.tell(&outcome.problems, outcome);
+        self.metrics.note(self.observed.published.generation, outcome.problems.len(), outcome);
         let percent = self.contract.percent_full();
         self.metrics.contract_full.set(i64::try_from(percent).unwrap_or(i64::MAX));
         let almost_full = percent >= ALMOST_FULL;
@@ -282,10 +291,4 @@ async fn wait_until(due: Option<Instant>) {
         Some(due) => sleep_until(due).await,
         None => std::future::pending().await,
     }
-}
-
-/// The finalizers of a channel with ours, or without.
-fn finalizers(now: &[String], with_ours: bool) -> Vec<String> {
-    let others = now.iter().filter(|name| *name != FINALIZER).cloned();
-    others.chain(with_ours.then(|| FINALIZER.to_owned())).collect()
 }

@@ -1,10 +1,11 @@
 //! Writes of single objects to the API server: what runs, what waits for another attempt, what was done.
 //!
-//! Bounded: at most [`AT_ONCE`] at a time; what is beyond waits. A write that failed is repeated with doubling pauses and
+//! Bounded: at most [`AT_ONCE`] at a time; what is beyond waits, and takes the place of a write that ends without waiting
+//! for another look at all objects. A write that failed is repeated with doubling pauses and
 //! jitter. A write that was done is not repeated until the watch has shown its result: only then is it known that
 //! somebody undid it. Deletes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
@@ -64,6 +65,15 @@ struct Attempt {
     conflict: bool,
 }
 
+impl Attempt {
+    /// Whether a write has to wait for this one to end, for its next try, or for the watch to show what was done.
+    fn waits(&self, write: &Write, now: Instant) -> bool {
+        let done = self.done.as_ref();
+        let is_unseen = done.is_some_and(|(body, version)| *body == write.body && !has_caught_up(&write.seen, version));
+        self.running || is_unseen || self.due.is_some_and(|due| due > now)
+    }
+}
+
 /// What came of a write.
 #[derive(Debug)]
 pub(crate) struct Finished {
@@ -79,6 +89,8 @@ pub(crate) struct Writes {
     client: Client,
     attempts: BTreeMap<Key, Attempt>,
     running: JoinSet<Finished>,
+    /// Due, and beyond what may run at a time. Replaced by every look at the objects.
+    waiting: VecDeque<Write>,
     jitter: RandomState,
     /// When something that was held back may be written.
     held: Option<Instant>,
@@ -86,41 +98,44 @@ pub(crate) struct Writes {
 
 impl Writes {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client, attempts: BTreeMap::new(), running: JoinSet::new(), jitter: RandomState::new(), held: None }
+        Self {
+            client,
+            attempts: BTreeMap::new(),
+            running: JoinSet::new(),
+            waiting: VecDeque::new(),
+            jitter: RandomState::new(),
+            held: None,
+        }
     }
 
-    /// Starts what is wanted and due; forgets what is no longer wanted. Gives the number of requests that were sent.
-    pub(crate) fn start(&mut self, wanted: Vec<Write>) -> usize {
+    /// Starts what is wanted and due, as far as there is room; forgets what is no longer wanted.
+    pub(crate) fn start(&mut self, wanted: Vec<Write>) {
         let now = Instant::now();
         let keys: BTreeSet<&Key> = wanted.iter().map(|write| &write.key).collect();
         // What is not wanted has been seen to be as it should, or its object is gone.
         self.attempts.retain(|key, attempt| attempt.running || keys.contains(key));
         self.held = None;
-        let mut sent = 0;
+        self.waiting.clear();
         for write in wanted {
-            if self.running.len() >= AT_ONCE {
-                break;
+            if self.attempts.get(&write.key).is_some_and(|attempt| attempt.waits(&write, now)) {
+                continue;
             }
+            match write.not_before.filter(|moment| *moment > now) {
+                Some(moment) => self.held = Some(self.held.map_or(moment, |held| held.min(moment))),
+                None => self.waiting.push_back(write),
+            }
+        }
+        self.fill();
+    }
+
+    fn fill(&mut self) {
+        while self.running.len() < AT_ONCE {
+            let Some(write) = self.waiting.pop_front() else { return };
             let attempt = self.attempts.entry(write.key.clone()).or_default();
-            let waits_for_watch = attempt
-                .done
-                .as_ref()
-                .is_some_and(|(body, version)| *body == write.body && !has_caught_up(&write.seen, version));
-            let not_due = attempt.due.is_some_and(|due| due > now);
-            if attempt.running || waits_for_watch || not_due {
-                continue;
-            }
-            if let Some(moment) = write.not_before.filter(|moment| *moment > now) {
-                self.held = Some(self.held.map_or(moment, |held| held.min(moment)));
-                continue;
-            }
             attempt.running = true;
             attempt.due = None;
-            sent += 1;
-            let client = self.client.clone();
-            self.running.spawn(perform(client, write));
+            self.running.spawn(perform(self.client.clone(), write));
         }
-        sent
     }
 
     /// Whether a write is on its way.
@@ -139,8 +154,8 @@ impl Writes {
         due.chain(self.held).min()
     }
 
-    /// Waits for a write to end, and gives it with the others that ended meanwhile. Waits for ever while nothing runs.
-    /// Dropping the future is safe.
+    /// Waits for a write to end, gives it with the others that ended meanwhile, and starts others in their places. Waits
+    /// for ever while nothing runs. Dropping the future is safe.
     pub(crate) async fn finished(&mut self) -> Vec<Finished> {
         let mut all = Vec::new();
         let mut ended = match self.running.is_empty() {
@@ -155,6 +170,7 @@ impl Writes {
             }
             ended = self.running.try_join_next();
         }
+        self.fill();
         all
     }
 

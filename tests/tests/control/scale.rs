@@ -4,14 +4,18 @@
 //! debug builds on a loaded 2-core machine; the numbers are printed.
 
 use std::fs;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use millrace_tests::broker::kafka::Kafka;
-use millrace_tests::kubernetes::install::{CHANNEL, Install, SUBSCRIPTION};
+use millrace_tests::kubernetes::install::{CHANNEL, Install, SUBSCRIPTION, condition};
 use millrace_tests::process::{Process, is_message};
 use millrace_tests::raw_http::get;
 use millrace_tests::wait::wait_for;
 use serde_json::json;
+
+/// Who apply objects at the same time.
+const APPLIERS: usize = 8;
 
 fn metric(control: &Process, name: &str) -> f64 {
     let line = control.lines().into_iter().find(|line| is_message(line, "Admin server listening"));
@@ -29,38 +33,53 @@ fn resident_mib(pid: u32) -> u64 {
     line.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default() / 1024
 }
 
+/// A channel with two Subscriptions.
+fn apply(install: &Install, namespace: &str, number: usize) {
+    let name = format!("c{number}");
+    install.apply_channel(namespace, &name, &json!({}));
+    for subscription in ["a", "b"] {
+        let spec = json!({"subscriber": {"uri": "http://127.0.0.1:9/"}});
+        install.apply_subscription(namespace, &format!("{name}-{subscription}"), &name, &spec);
+    }
+}
+
 #[test]
 fn many_channels_become_ready_with_few_writes_and_one_change_among_them_is_quick() {
     let Some(kafka) = Kafka::shared() else { return };
     let Some(install) = Install::on(kafka) else { return };
-    let channels: u32 = std::env::var("MILLRACE_TEST_CHANNELS").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
-    let limit = Duration::from_secs(60) + Duration::from_millis(500) * channels;
+    let channels: usize = std::env::var("MILLRACE_TEST_CHANNELS").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
+    let count = u32::try_from(channels).expect("a small number");
+    let limit = Duration::from_secs(60) + Duration::from_millis(500) * count;
     let control = install.start_control();
     let namespace = install.cluster.fresh_namespace();
     let started = Instant::now();
-    for number in 0..channels {
-        let name = format!("c{number}");
-        install.apply_channel(&namespace, &name, &json!({}));
-        for subscription in ["a", "b"] {
-            let spec = json!({"subscriber": {"uri": "http://127.0.0.1:9/"}});
-            install.apply_subscription(&namespace, &format!("{name}-{subscription}"), &name, &spec);
+    // One after the other would measure how fast the test is.
+    thread::scope(|scope| {
+        for first in 0..APPLIERS {
+            let (install, namespace) = (&install, namespace.as_str());
+            scope.spawn(move || {
+                (first..channels).step_by(APPLIERS).for_each(|number| apply(install, namespace, number))
+            });
         }
-    }
+    });
     let applied = started.elapsed();
     // Listing all objects again and again would be most of the server's work; control's own count is free.
     wait_for("everything to be ready", limit, || {
         let ready = |kind: &str| metric(&control, &format!("millrace_control_{kind}_ready"));
         let found = (ready("channels"), ready("subscriptions"));
-        let wanted = (f64::from(channels), f64::from(channels * 2));
+        let wanted = (f64::from(count), f64::from(count * 2));
         if found == wanted { Ok(()) } else { Err(format!("{found:?}")) }
     });
-    for number in 0..channels {
-        install.wait_until_ready(CHANNEL, &namespace, &format!("c{number}"));
-        install.wait_until_ready(SUBSCRIPTION, &namespace, &format!("c{number}-b"));
+    for ([api_version, kind], wanted) in [(CHANNEL, channels), (SUBSCRIPTION, channels * 2)] {
+        wait_for("the statuses to be written", limit, || {
+            let objects = install.admin.list(api_version, kind, &namespace);
+            let ready = objects.iter().filter(|object| condition(object, "Ready")["status"] == "True").count();
+            if ready == wanted { Ok(()) } else { Err(format!("{ready} of {wanted}")) }
+        });
     }
     let all_ready = started.elapsed();
-    let writes = metric(&control, "millrace_control_api_writes_total") / f64::from(channels);
-    let contracts = metric(&control, "millrace_control_contracts_published_total") / f64::from(channels);
+    let writes = metric(&control, "millrace_control_api_writes_total") / f64::from(count);
+    let contracts = metric(&control, "millrace_control_contracts_published_total") / f64::from(count);
     let memory = resident_mib(control.pid());
     let changed = Instant::now();
     let spec = json!({"subscriber": {"uri": "http://127.0.0.1:9/changed"}});

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Shell, finalizers};
+use super::Shell;
 use crate::addressable::channel_service;
 use crate::api::meta::Meta;
 use crate::index::Key;
@@ -133,7 +133,7 @@ impl Shell {
         if found.finished {
             if !found.left_behind.is_empty() {
                 let text = found.left_behind.join("; ");
-                if self.notes.keys().all(|key| *key != note_key(Aspect::Finalizer, meta)) {
+                if !self.notes.contains_key(&note_key(Aspect::Finalizer, meta)) {
                     warn!(
                         namespace = meta.namespace,
                         name = meta.name,
@@ -261,4 +261,10 @@ fn ready(status: &Value) -> Option<&Value> {
 /// As the API writes times.
 fn timestamp() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// The finalizers of a channel with ours, or without.
+fn finalizers(now: &[String], with_ours: bool) -> Vec<String> {
+    let others = now.iter().filter(|name| *name != FINALIZER).cloned();
+    others.chain(with_ours.then(|| FINALIZER.to_owned())).collect()
 }
