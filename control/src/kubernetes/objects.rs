@@ -61,6 +61,8 @@ pub(crate) struct PodObject {
     pub(crate) ready: bool,
     /// Annotation `volumeGeneration`; empty for none.
     pub(crate) generation: String,
+    /// Annotation `configFeaturesUpdatedAt`; empty for none.
+    pub(crate) features: String,
 }
 
 /// A ConfigMap of the system namespace.
@@ -140,7 +142,8 @@ pub(crate) fn pod(pod: ApiPod) -> PodObject {
         app: pod.labels().get("app").cloned().unwrap_or_default(),
         address: pod.status.as_ref().and_then(|status| status.pod_ip.clone()).unwrap_or_default(),
         ready: is_ready && pod.metadata.deletion_timestamp.is_none(),
-        generation: pod.annotations().get(super::pods::ANNOTATION).cloned().unwrap_or_default(),
+        generation: pod.annotations().get(super::pods::GENERATION).cloned().unwrap_or_default(),
+        features: pod.annotations().get(super::pods::FEATURES_CHANGED).cloned().unwrap_or_default(),
     }
 }
 

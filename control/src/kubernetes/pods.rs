@@ -3,11 +3,14 @@
 //! Pure. Source: control-plane spec 0.3 and 2.5d.
 
 use reqwest::Url;
+use serde_json::{Map, Value, json};
 
 use super::objects::PodObject;
 
-/// The annotation whose change makes the kubelet refresh a pod's mounts at once.
-pub(crate) const ANNOTATION: &str = "volumeGeneration";
+/// An annotation whose change makes the kubelet refresh a pod's mounts at once.
+pub(crate) const GENERATION: &str = "volumeGeneration";
+/// Another, on pods of the ingress, for a change of `config-features`.
+pub(crate) const FEATURES_CHANGED: &str = "configFeaturesUpdatedAt";
 /// Label `app` of the ingress.
 pub(crate) const INGRESS: &str = "kafka-channel-receiver";
 /// Label `app` of the dispatcher.
@@ -23,6 +26,38 @@ pub(crate) fn targets(pods: &[impl AsRef<PodObject>], port: u16, service: &str) 
     let mut urls: Vec<Url> = ingresses.filter(|pod| pod.ready).filter_map(|pod| url(&pod.address, port)).collect();
     urls.sort();
     urls
+}
+
+/// The annotations that a pod lacks, as a merge patch. `features_changed` is empty as long as nothing changed.
+pub(crate) fn annotations(pod: &PodObject, generation: u64, features_changed: &str) -> Option<Value> {
+    let mut lacking = Map::new();
+    if generation > 0 && pod.generation != generation.to_string() {
+        lacking.insert(GENERATION.to_owned(), json!(generation.to_string()));
+    }
+    if pod.app == INGRESS && !features_changed.is_empty() && pod.features != features_changed {
+        lacking.insert(FEATURES_CHANGED.to_owned(), json!(features_changed));
+    }
+    (!lacking.is_empty()).then(|| json!({"metadata": {"annotations": lacking}}))
+}
+
+/// Since when pods may have old features mounted.
+#[derive(Debug, Default)]
+pub(crate) struct FeatureChanges {
+    seen: Option<String>,
+    /// Of the last change that this process saw; empty before one.
+    pub(crate) moment: String,
+}
+
+impl FeatureChanges {
+    /// Notes the version of `config-features`; empty for none. What is there at the start is in the mounts already.
+    pub(crate) fn note(&mut self, version: &str, now: impl FnOnce() -> String) {
+        if self.seen.as_deref() == Some(version) {
+            return;
+        }
+        if self.seen.replace(version.to_owned()).is_some() {
+            self.moment = now();
+        }
+    }
 }
 
 fn url(address: &str, port: u16) -> Option<Url> {
@@ -44,6 +79,7 @@ mod tests {
             address: address.into(),
             ready,
             generation: String::new(),
+            features: String::new(),
         })
     }
 
@@ -64,6 +100,32 @@ mod tests {
         ];
         check(&pods, &["http://10.0.0.1:8080/", "http://10.0.0.2:8080/", "http://[fd00::1]:8080/"]);
         check(&[pod(INGRESS, "10.0.0.3", false)], &[]);
+    }
+
+    #[test]
+    fn a_pod_gets_the_annotations_that_it_lacks() {
+        let expected = |found: Value| Some(json!({"metadata": {"annotations": found}}));
+        let ingress = pod(INGRESS, "10.0.0.1", true);
+        assert_eq!(annotations(&ingress, 0, ""), None);
+        assert_eq!(annotations(&ingress, 7, ""), expected(json!({GENERATION: "7"})));
+        assert_eq!(annotations(&ingress, 7, "noon"), expected(json!({GENERATION: "7", FEATURES_CHANGED: "noon"})));
+        let current = PodObject { generation: "7".into(), features: "noon".into(), ..(*ingress).clone() };
+        assert_eq!(annotations(&current, 7, "noon"), None);
+        let dispatcher = pod(DISPATCHER, "10.0.0.2", true);
+        assert_eq!(annotations(&dispatcher, 0, "noon"), None);
+    }
+
+    #[test]
+    fn features_change_when_another_version_is_seen_and_not_at_the_start() {
+        let mut changes = FeatureChanges::default();
+        changes.note("5", || "never".to_owned());
+        changes.note("5", || "never".to_owned());
+        assert_eq!(changes.moment, "");
+        changes.note("9", || "noon".to_owned());
+        changes.note("9", || "never".to_owned());
+        assert_eq!(changes.moment, "noon");
+        changes.note("", || "evening".to_owned());
+        assert_eq!(changes.moment, "evening");
     }
 
     #[test]

@@ -21,10 +21,11 @@ use tracing::{info, warn};
 use self::wanted::Note;
 use super::contract_map::{ContractMap, Standing};
 use super::events::{About, Events};
+use super::pods::{self, FeatureChanges};
 use super::snapshot::{self, Snapshot};
 use super::watches::{Places, Watches};
 use super::writes::{self, Finished, Writes};
-use super::{Cluster, KubernetesError, pods};
+use super::{Cluster, KubernetesError};
 use crate::changes::Changes;
 use crate::jobs::{Jobs, Pace};
 use crate::metrics::ControlMetrics;
@@ -69,6 +70,7 @@ pub(super) struct Shell {
     differing: BTreeMap<writes::Key, Instant>,
     /// What to tell when a write was done.
     notes: BTreeMap<writes::Key, Note>,
+    features: FeatureChanges,
     /// Why the last write of the contract failed.
     write_failure: Option<Failure>,
     /// What was said about kinds that cannot be watched, and about the size of the contract.
@@ -104,6 +106,7 @@ impl Shell {
             departing: BTreeMap::new(),
             differing: BTreeMap::new(),
             notes: BTreeMap::new(),
+            features: FeatureChanges::default(),
             write_failure: None,
             said: (String::new(), false),
             cluster,

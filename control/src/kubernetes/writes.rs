@@ -32,8 +32,8 @@ pub(crate) enum Aspect {
     Service,
     /// The status of a Subscription.
     SubscriptionStatus,
-    /// The annotation of a pod.
-    PodGeneration,
+    /// The annotations of a pod.
+    PodAnnotations,
 }
 
 /// Aspect, namespace, name.

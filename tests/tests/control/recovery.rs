@@ -239,3 +239,22 @@ fn a_channel_that_cannot_be_deleted_says_so_and_goes_in_the_end() {
         if events.iter().any(|event| event["reason"] == "LeftBehind") { Ok(()) } else { Err(format!("{events:?}")) }
     });
 }
+
+#[test]
+fn a_change_of_features_refreshes_the_mounts_of_the_ingress() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let Some(install) = Install::on(kafka) else { return };
+    let _control = install.start_control();
+    let namespace = install.cluster.fresh_namespace();
+    install.apply_channel(&namespace, "orders", &json!({}));
+    install.wait_until_ready(CHANNEL, &namespace, "orders");
+    let changed = || {
+        let pod = install.admin.get("v1", "Pod", SYSTEM, "kafka-channel-receiver-0").unwrap_or_default();
+        pod["metadata"]["annotations"]["configFeaturesUpdatedAt"].clone()
+    };
+    assert_eq!(changed(), Value::Null);
+    let metadata = json!({"namespace": SYSTEM, "name": "config-features"});
+    let data = json!({"delivery-timeout": "enabled"});
+    install.apply(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}));
+    wait_until("the annotation", PATIENCE, || changed().is_string());
+}

@@ -11,6 +11,7 @@ use tracing::warn;
 use super::Shell;
 use crate::addressable::channel_service;
 use crate::api::meta::Meta;
+use crate::features::FEATURES;
 use crate::index::Key;
 use crate::kubernetes::events::{About, Events};
 use crate::kubernetes::objects::ChannelObject;
@@ -205,16 +206,15 @@ impl Shell {
         writes.push(write);
     }
 
-    fn pod_writes(&self, writes: &mut Vec<Write>) {
+    fn pod_writes(&mut self, writes: &mut Vec<Write>) {
+        let features = self.watches.maps.get(&(self.places.system_namespace.clone(), FEATURES.to_owned()));
+        let version = features.map(|found| found.version.clone()).unwrap_or_default();
+        self.features.note(&version, || Timestamp::now().to_string());
         let generation = self.observed.published.generation;
-        if generation == 0 {
-            return;
-        }
-        let wanted = generation.to_string();
-        for pod in self.watches.pods.all().into_iter().filter(|pod| pod.generation != wanted) {
-            let body = json!({"metadata": {"annotations": {pods::ANNOTATION: wanted}}});
+        for pod in self.watches.pods.all() {
+            let Some(body) = pods::annotations(&pod, generation, &self.features.moment) else { continue };
             let path = format!("/api/v1/namespaces/{}/pods/{}", pod.namespace, pod.name);
-            let key = (Aspect::PodGeneration, pod.namespace.clone(), pod.name.clone());
+            let key = (Aspect::PodAnnotations, pod.namespace.clone(), pod.name.clone());
             writes.push(write(key, path, false, body, pod.version.clone()));
         }
     }
