@@ -241,6 +241,40 @@ fn a_channel_that_cannot_be_deleted_says_so_and_goes_in_the_end() {
 }
 
 #[test]
+fn a_kafka_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
+    let Some(mut kafka) = Kafka::start_unless_missing(&["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]) else { return };
+    let Some(install) = Install::on(&kafka) else { return };
+    let mut control = install.start_control();
+    let namespace = install.cluster.fresh_namespace();
+    for name in ["untouched", "busy"] {
+        install.apply_channel(&namespace, name, &json!({}));
+    }
+    let untouched = install.wait_until_ready(CHANNEL, &namespace, "untouched");
+    install.wait_until_ready(CHANNEL, &namespace, "busy");
+    kafka.kill();
+    install.apply_channel(&namespace, "new", &json!({}));
+    let spec = json!({"subscriber": {"uri": "http://127.0.0.1:9/"}});
+    install.apply_subscription(&namespace, "late", "busy", &spec);
+    let topic = format!("knative-messaging-kafka.{namespace}.new");
+    let away = format!("Kafka at {} does not answer", kafka.bootstrap());
+    let told = install.wait_for_condition(CHANNEL, &namespace, "new", "TopicReady", "False");
+    assert_eq!(why(&told, "TopicReady"), format!("Failed to create topic: {topic} {away}"));
+    assert_eq!(condition(&told, "Ready")["status"], "False");
+    // Nobody may believe that a subscriber gets what is sent now: its first offsets are not committed.
+    let late = install.wait_for_condition(SUBSCRIPTION, &namespace, "late", "Ready", "False");
+    assert!(why(&late, "ChannelReady").contains("InitializeOffset"), "{}", late["status"]);
+    let contract = install.contract().to_string();
+    assert!(!contract.contains("127.0.0.1:9/"), "{contract}");
+    kafka.start_again();
+    install.wait_until_ready(CHANNEL, &namespace, "new");
+    install.wait_until_ready(CHANNEL, &namespace, "busy");
+    install.wait_until_ready(SUBSCRIPTION, &namespace, "late");
+    let since = |channel: &Value| condition(channel, "Ready")["lastTransitionTime"].clone();
+    assert_eq!(since(&install.channel(&namespace, "untouched")), since(&untouched));
+    assert_eq!(control.has_ended(), None);
+}
+
+#[test]
 fn a_change_of_features_refreshes_the_mounts_of_the_ingress() {
     let Some(kafka) = Kafka::shared() else { return };
     let Some(install) = Install::on(kafka) else { return };
