@@ -61,7 +61,8 @@ impl ControlMetrics {
             subscriptions: metrics.gauge(SUBSCRIPTIONS, "Subscriptions.")?,
             subscriptions_ready: metrics.gauge(SUBSCRIPTIONS_READY, "Subscriptions that are ready.")?,
             leading: metrics.gauge(LEADING, "1 while this process holds the lease and works, else 0.")?,
-            api_writes: metrics.counter(API_WRITES, "Writes of objects that the API server answered or should have.")?,
+            api_writes: metrics
+                .counter(API_WRITES, "Writes of objects that the API server answered or should have.")?,
             api_write_failures: metrics.counter(API_WRITE_FAILURES, "Writes of objects that failed.")?,
             contract_full: metrics
                 .gauge(CONTRACT_FULL, "Size of the contract in percent of what a ConfigMap takes.")?,

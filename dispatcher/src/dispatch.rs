@@ -69,7 +69,8 @@ pub(crate) async fn dispatch(pipeline: &Pipeline, record: &Record, slot: &mut Sl
         Err(Undelivered::Failed(failure)) => failure,
     };
     pipeline.metrics.dispatched(&event.ty, failure.status(), sent.elapsed());
-    match keep(pipeline, record, &event, &body, origin, &failure, slot).await {
+    // Boxed, as is everything that few records need: what all of them carry along is small.
+    match Box::pin(keep(pipeline, record, &event, &body, origin, &failure, slot)).await {
         Ok(outcome) => finished(pipeline, record, &event, outcome),
         Err(Undelivered::Abandoned) => Dispatched::Abandoned,
         Err(Undelivered::Failed(last)) => lost(pipeline, record, &event, &last),

@@ -38,10 +38,10 @@ pub(crate) async fn handle(
         ReplyRoute::Discard => return Ok(()),
         ReplyRoute::ToUrl(route) => {
             let body = kafka_binding::payload(&event).map_or_else(Bytes::new, Bytes::copy_from_slice);
-            deliver(pipeline, Role::Reply, route, &event, &body, origin, slot).await?;
+            Box::pin(deliver(pipeline, Role::Reply, route, &event, &body, origin, slot)).await?;
         }
         ReplyRoute::ToTopic(topic) => {
-            store(pipeline, topic, &event, origin).await.map_err(Undelivered::Failed)?;
+            Box::pin(store(pipeline, topic, &event, origin)).await.map_err(Undelivered::Failed)?;
         }
     }
     pipeline.learn(&event);

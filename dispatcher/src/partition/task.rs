@@ -39,6 +39,9 @@ pub(super) enum NextSlot {
 /// A slot that is waited for.
 pub(super) type Taking = Pin<Box<dyn Future<Output = Result<Slot, Stopping>> + Send>>;
 
+/// A delivery under way. Boxed by the one who starts it: it has kilobytes, and would be moved from hand to hand.
+pub(super) type Running = Pin<Box<dyn Future<Output = Ended> + Send>>;
+
 /// A record on its way through the partition.
 pub(super) struct Work {
     pub(super) record: Record,
@@ -140,7 +143,7 @@ impl Task {
     }
 
     /// The pipeline is the one in force when the delivery starts.
-    pub(super) fn start(&mut self, slot: Slot) -> Option<impl Future<Output = Ended> + Send + use<>> {
+    pub(super) fn start(&mut self, slot: Slot) -> Option<Running> {
         let mut item = self.window.start()?;
         // What it needs now, the slot has.
         item.work.place = None;
@@ -149,11 +152,11 @@ impl Task {
         self.running_bytes += size_bytes;
         let mut slot = slot.resume(item.work.attempts, &self.member.share, size_bytes);
         let pipeline = self.shared.pipeline.load();
-        Some(async move {
+        Some(Box::pin(async move {
             let delivery = AssertUnwindSafe(dispatch(&pipeline, &item.work.record, &mut slot)).catch_unwind();
             let dispatched = delivery.await.ok();
             Ended { item, dispatched, parked: slot.take_parked() }
-        })
+        }))
     }
 
     pub(super) fn settle(&mut self, ended: Ended) {

@@ -54,7 +54,8 @@ impl Files {
     #[track_caller]
     fn check_admin(&self, expected: &[(&str, &str)]) {
         let settings = Settings::read(&self.env).unwrap();
-        let found: Vec<_> = settings.admin.iter().map(|(address, path)| (address.as_str(), path.as_str())).collect();
+        let found: Vec<_> =
+            settings.admin.iter().map(|place| (place.address.as_str(), place.metrics_path.as_str())).collect();
         assert_eq!(found, expected);
     }
 }
