@@ -276,3 +276,6 @@ impl<T: Topics> Jobs<T> {
         attempt.due = Some(Instant::now() + pause);
     }
 }
+
+#[cfg(test)]
+mod tests;

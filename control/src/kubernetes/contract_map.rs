@@ -257,3 +257,14 @@ fn leaving_of(map: &MapObject) -> BTreeSet<GroupKey> {
     });
     groups.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contract_rests_as_long_as_it_is_large() {
+        let millis = |bytes: usize| rest(bytes).as_millis();
+        assert_eq!((millis(0), millis(1200), millis(LARGEST / 2), millis(LARGEST)), (0, 1, 500, 1000));
+    }
+}
