@@ -172,7 +172,8 @@ async fn a_pair_that_cannot_be_used_at_start_is_a_problem_and_later_changes_noth
     let harness = harness_with(&broker, Some(&Pair { certificate: first.certificate.clone(), key: pair().key }));
     let settings = millrace_ingress::settings::Settings::read(&harness.env).unwrap();
     let problems = millrace_ingress::app::start(settings).await.unwrap_err();
-    assert!(problems.to_string().contains("tls.crt and tls.key"), "{problems}");
+    let problems = problems.to_string();
+    assert!(problems.contains("tls.crt and ") && problems.contains("make no certificate"), "{problems}");
     first.mount(&harness.path("tls"));
     let running = harness.ready().await;
     let connector = connector(&[&first], &[], &[&rustls::version::TLS13]);
