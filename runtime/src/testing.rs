@@ -4,9 +4,8 @@
 //! fails or hangs on demand. Nothing of a product build contains it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,9 +16,11 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+
+pub(crate) mod loopback;
 
 use crate::clock;
+use loopback::Loopback;
 
 /// The bearer token in the kubeconfig that [`ApiServer::kubeconfig`] writes.
 pub const BEARER: &str = "stand-in-bearer";
@@ -27,9 +28,8 @@ pub const BEARER: &str = "stand-in-bearer";
 /// A running stand-in; it ends when dropped.
 #[derive(Debug)]
 pub struct ApiServer {
-    address: SocketAddr,
+    server: Loopback,
     model: Arc<Mutex<Model>>,
-    _stop: oneshot::Sender<()>,
 }
 
 /// A request that came in.
@@ -77,30 +77,14 @@ impl ApiServer {
             tokens: 0,
         };
         let model = Arc::new(Mutex::new(model));
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (bound, address) = mpsc::channel();
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&model));
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.expect("a test machine has descriptors for one more runtime");
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
-                let listener = listener.expect("loopback has a free port");
-                bound.send(listener.local_addr()).expect("the test waits for the address");
-                tokio::select! {
-                    _ended = stopped => {}
-                    _ended = axum::serve(listener, router) => {}
-                }
-            });
-        });
-        let address = address.recv().expect("the thread has bound").expect("a bound listener has an address");
-        Self { address, model, _stop: stop }
+        let server = Loopback::serve(Router::new().fallback(answer).with_state(Arc::clone(&model)));
+        Self { server, model }
     }
 
     /// `http://127.0.0.1:port`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     /// Writes a kubeconfig for this server into `folder` and returns its path, for `KUBECONFIG`.

@@ -3,8 +3,7 @@
 //! Takes OTLP over HTTP and over gRPC on one port of 127.0.0.1, keeps what it decoded, and refuses on demand.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -16,9 +15,10 @@ use http_body_util::{BodyExt, Full};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
-use tokio::sync::oneshot;
 
 mod decode;
+
+use crate::testing::loopback::Loopback;
 
 /// Longer than any export takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -88,9 +88,8 @@ struct Model {
 /// A running stand-in; it ends when dropped.
 #[derive(Debug)]
 pub struct Collector {
-    address: SocketAddr,
+    server: Loopback,
     model: Arc<Mutex<Model>>,
-    _stop: oneshot::Sender<()>,
 }
 
 impl Collector {
@@ -102,30 +101,14 @@ impl Collector {
     #[must_use]
     pub fn start() -> Self {
         let model = Arc::<Mutex<Model>>::default();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (bound, address) = mpsc::channel();
-        let router = Router::new().fallback(take).with_state(Arc::clone(&model));
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.expect("a test machine has descriptors for one more runtime");
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
-                let listener = listener.expect("loopback has a free port");
-                bound.send(listener.local_addr()).expect("the test waits for the address");
-                tokio::select! {
-                    _ended = stopped => {}
-                    _ended = axum::serve(listener, router) => {}
-                }
-            });
-        });
-        let address = address.recv().expect("the thread has bound").expect("a bound listener has an address");
-        Self { address, model, _stop: stop }
+        let server = Loopback::serve(Router::new().fallback(take).with_state(Arc::clone(&model)));
+        Self { server, model }
     }
 
     /// `http://127.0.0.1:port`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     /// Everything is refused with this status; `None` ends it.
