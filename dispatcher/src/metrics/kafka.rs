@@ -109,7 +109,7 @@ impl KafkaSeries {
     /// Takes in what the client says.
     pub(crate) fn set(&self, statistics: &Statistics) {
         for (topic, found) in &statistics.topics {
-            set(&self.lag, &[topic], found.own().map(|(_number, partition)| partition.lag()).sum());
+            self.lag.set(&[topic], found.own().map(|(_number, partition)| partition.lag()).sum());
         }
         let Some(clients) = &self.clients else { return };
         let lag_max = statistics.partitions().map(|(_topic, _number, partition)| partition.lag()).max();
@@ -125,22 +125,16 @@ impl KafkaSeries {
             statistics.rx_bytes,
         ];
         for (series, value) in clients.client.iter().zip(values) {
-            set(series, &[], value);
+            series.set(&[], value);
         }
         let [records, bytes] = &clients.topic;
         for (topic, found) in &statistics.topics {
-            set(records, &[topic], found.own().map(|(_number, partition)| partition.rxmsgs).sum());
-            set(bytes, &[topic], found.own().map(|(_number, partition)| partition.rxbytes).sum());
+            records.set(&[topic], found.own().map(|(_number, partition)| partition.rxmsgs).sum());
+            bytes.set(&[topic], found.own().map(|(_number, partition)| partition.rxbytes).sum());
         }
         for (topic, number, partition) in statistics.partitions().take(MAX_SERIES_PER_OWNER) {
-            set(&clients.records_lag, &[topic, number], partition.lag());
+            clients.records_lag.set(&[topic, number], partition.lag());
         }
-    }
-}
-
-fn set(series: &Series<IntGauge>, labels: &[&str], value: i64) {
-    if let Some(gauge) = series.with(labels) {
-        gauge.set(value);
     }
 }
 

@@ -96,27 +96,21 @@ impl ProducerSeries {
     pub(crate) fn told(&self, json: &[u8]) {
         let Ok(statistics) = serde_json::from_slice::<Statistics>(json) else { return };
         for (series, value) in self.client.iter().zip(statistics.values()) {
-            set(series, &[], value);
+            series.set(&[], value);
         }
         let [records, bytes] = &self.topic;
         let mut rest = (0, 0);
         for (number, (name, topic)) in statistics.topics.iter().enumerate() {
             let (sent, sent_bytes) = topic.sent();
             if number < MAX_SERIES_PER_OWNER - 1 {
-                set(records, &[name], sent);
-                set(bytes, &[name], sent_bytes);
+                records.set(&[name], sent);
+                bytes.set(&[name], sent_bytes);
             } else {
                 rest = (rest.0 + sent, rest.1 + sent_bytes);
-                set(records, &[OTHER], rest.0);
-                set(bytes, &[OTHER], rest.1);
+                records.set(&[OTHER], rest.0);
+                bytes.set(&[OTHER], rest.1);
             }
         }
-    }
-}
-
-fn set(series: &Series<IntGauge>, labels: &[&str], value: i64) {
-    if let Some(gauge) = series.with(labels) {
-        gauge.set(value);
     }
 }
 

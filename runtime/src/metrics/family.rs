@@ -180,6 +180,15 @@ impl<I: Instrument> Series<I> {
     }
 }
 
+impl Series<IntGauge> {
+    /// Sets the gauge of these label values, if there is one ([`Series::with`]).
+    pub fn set(&self, values: &[&str], value: i64) {
+        if let Some(gauge) = self.with(values) {
+            gauge.set(value);
+        }
+    }
+}
+
 impl<I: Instrument> Collector for Family<I> {
     fn desc(&self) -> Vec<&Desc> {
         self.shared.descriptions.iter().collect()

@@ -124,8 +124,7 @@ fn an_api_server_that_was_away_is_followed_again_and_nothing_turns_unready() {
     install.cluster.bring_back();
     install.apply_channel(&namespace, "after", &json!({}));
     install.wait_until_ready(CHANNEL, &namespace, "after");
-    let since = |channel: &Value| condition(channel, "Ready")["lastTransitionTime"].clone();
-    assert_eq!(since(&install.channel(&namespace, "before")), since(&before));
+    assert_eq!(ready_since(&install.channel(&namespace, "before")), ready_since(&before));
     assert_eq!(control.has_ended(), None);
 }
 
@@ -269,8 +268,7 @@ fn a_kafka_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
     install.wait_until_ready(CHANNEL, &namespace, "new");
     install.wait_until_ready(CHANNEL, &namespace, "busy");
     install.wait_until_ready(SUBSCRIPTION, &namespace, "late");
-    let since = |channel: &Value| condition(channel, "Ready")["lastTransitionTime"].clone();
-    assert_eq!(since(&install.channel(&namespace, "untouched")), since(&untouched));
+    assert_eq!(ready_since(&install.channel(&namespace, "untouched")), ready_since(&untouched));
     assert_eq!(control.has_ended(), None);
 }
 
@@ -291,4 +289,9 @@ fn a_change_of_features_refreshes_the_mounts_of_the_ingress() {
     let data = json!({"delivery-timeout": "enabled"});
     install.apply(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}));
     wait_until("the annotation", PATIENCE, || changed().is_string());
+}
+
+/// When the channel became what it is now, ready or not.
+fn ready_since(channel: &Value) -> Value {
+    condition(channel, "Ready")["lastTransitionTime"].clone()
 }
