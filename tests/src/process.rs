@@ -21,6 +21,15 @@ use crate::wait::wait_for;
 const MAX_LINES: usize = 200_000;
 /// How much of the output a failing test shows.
 const SHOWN_LINES: usize = 60;
+/// Held while a child is being made: until it runs its own program it has a copy of every descriptor of this process.
+static STARTING: Mutex<()> = Mutex::new(());
+
+/// Runs what must not happen while a child still holds copies of this process's descriptors: closing a listening socket
+/// in order to bind its port again.
+pub(crate) fn while_no_process_starts<T>(work: impl FnOnce() -> T) -> T {
+    let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    work()
+}
 
 /// A program with its arguments and the whole of its environment.
 #[derive(Debug, Clone)]
@@ -93,7 +102,8 @@ impl Program {
         };
         command.args(&self.args).env_clear().envs(&self.env);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", self.path.display()));
+        let mut child = while_no_process_starts(|| command.spawn())
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.path.display()));
         let lines = Lines::default();
         lines.follow(child.stdout.take().expect("stdout is piped"));
         lines.follow(child.stderr.take().expect("stderr is piped"));

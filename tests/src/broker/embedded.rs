@@ -14,6 +14,7 @@ use rdkafka::producer::{BaseProducer, DefaultProducerContext, Producer};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::broker::Broker;
+use crate::process::while_no_process_starts;
 
 /// A mock cluster of one broker; ends with this value.
 pub struct EmbeddedBroker {
@@ -68,7 +69,8 @@ impl EmbeddedBroker {
     /// # Panics
     /// When the mock refuses.
     pub fn down(&self) {
-        cluster(&self.producer).broker_down(1).expect("the mock can go down");
+        // The mock binds its port anew at once, and aborts the process when somebody still has it.
+        while_no_process_starts(|| cluster(&self.producer).broker_down(1)).expect("the mock can go down");
     }
 
     /// Serves again.
