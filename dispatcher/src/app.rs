@@ -89,6 +89,8 @@ struct Process {
 impl Process {
     async fn run(env: DispatcherEnv, settings: Settings, files: SettingsFiles) -> Result<(), Problems> {
         let mut signals = Signals::register()?;
+        // A container that starts again has the folder of the one before it.
+        remove(&env.admin.health_file);
         let drain = Drain::new(env.admin.drain);
         let metrics = Metrics::new();
         metrics.build_info()?;

@@ -70,7 +70,9 @@ fn run(env: &dyn Env) -> Result<(), Problems> {
         // Registered first: a signal during start-up is not lost.
         let mut signals = Signals::register()?;
         let running = start(settings).await?;
-        info!(signal = signals.next().await, "Running shutdown hook");
+        // Not inside the line: what a level switches off is not evaluated.
+        let signal = signals.next().await;
+        info!(signal, "Running shutdown hook");
         running.drain().await;
         Ok(())
     });

@@ -8,4 +8,5 @@ mod directory;
 mod failures;
 mod journeys;
 mod people;
+mod quiet;
 mod reload;
