@@ -4,14 +4,17 @@
 //! reads everything as Latin-1 and garbles UTF-8); then a value that is one quoted string as a whole is unquoted; then
 //! one round of percent-decoding. Quotes inside a value stay, and so do percent signs that start no escape, because
 //! senders that do not know the rule send them. Writing: percent-encoding of what the specification lists, so every
-//! text becomes a legal header value. URIs are neither decoded nor encoded where a header can hold them: their escapes
-//! are part of them.
+//! text becomes a legal header value. The escapes of a URI are part of it and stay, but for those of characters outside
+//! ASCII: these are what the writing side makes of such characters, and both spellings are the same URI. So a URI is
+//! read back as it was written, and one that passes through leaves as it came.
 //! Source: CloudEvents HTTP binding 1.0.2, section 3.1.3.2.
 
 use std::borrow::Cow;
 
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+use crate::uri;
 
 /// Besides control characters and everything outside ASCII.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
@@ -56,16 +59,25 @@ fn unquote(raw: &str) -> Option<String> {
     Some(text)
 }
 
-/// `raw` without the quotes around it, if it is one quoted string.
-pub(crate) fn unquoted(raw: Cow<'_, str>) -> Cow<'_, str> {
-    match unquote(&raw) {
+/// The URI that the sender meant by `raw`: without quotes around it, and with characters outside ASCII for their
+/// escapes. Text with any other escape, or that would be no URI afterwards, stays as it is.
+pub(crate) fn decode_uri(raw: Cow<'_, str>) -> Cow<'_, str> {
+    let text = match unquote(&raw) {
         Some(unquoted) => Cow::Owned(unquoted),
         None => raw,
+    };
+    let only_beyond_ascii = text
+        .split('%')
+        .skip(1)
+        .all(|escape| matches!(escape.bytes().next(), Some(b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F')));
+    match percent_decode_str(&text).decode_utf8() {
+        Ok(Cow::Owned(decoded)) if only_beyond_ascii && uri::check(&decoded).is_ok() => Cow::Owned(decoded),
+        _ => text,
     }
 }
 
 /// A URI as a header value: what a header cannot hold is escaped, and its own escapes stay as they are.
-pub(crate) fn uri(text: &str) -> HeaderValue {
+pub(crate) fn encode_uri(text: &str) -> HeaderValue {
     header_value(utf8_percent_encode(text, UNSAFE).into())
 }
 

@@ -77,7 +77,7 @@ fn read_binary<'a>(spec_version: SpecVersion, headers: &'a HeaderMap, body: &'a 
 }
 
 /// The decoded value. URIs are the exception: percent-escapes belong to their own syntax, where `a%2Fb` is not `a/b`, so
-/// they are taken as they stand and the record says what the sender said. The peer does the same with all values.
+/// only those are decoded that an encoder must have made of characters outside ASCII. The peer decodes nothing.
 fn attribute_text<'a>(
     name: &str,
     spec_version: SpecVersion,
@@ -88,7 +88,7 @@ fn attribute_text<'a>(
         return Ok(raw);
     }
     if is_uri_attribute(name, spec_version) {
-        return Ok(header_text::unquoted(raw));
+        return Ok(header_text::decode_uri(raw));
     }
     match header_text::decode(&raw) {
         Some(decoded) => Ok(Cow::Owned(decoded.into_owned())),
@@ -104,7 +104,7 @@ pub fn write(event: &Event<'_>, headers: &mut HeaderMap) -> Result<(), EventErro
     headers.try_reserve(8 + event.extensions.len()).map_err(|_full| limit("extensions"))?;
     put(headers, SPEC_VERSION, HeaderValue::from_static(event.spec_version.as_str()))?;
     put(headers, ID, header_text::encode(&event.id))?;
-    put(headers, SOURCE, header_text::uri(&event.source))?;
+    put(headers, SOURCE, header_text::encode_uri(&event.source))?;
     put(headers, TYPE, header_text::encode(&event.ty))?;
     if let Some(content_type) = &event.data_content_type {
         put(headers, CONTENT_TYPE, header_text::content_type(content_type))?;
@@ -114,7 +114,7 @@ pub fn write(event: &Event<'_>, headers: &mut HeaderMap) -> Result<(), EventErro
             SpecVersion::V03 => SCHEMA_URL,
             SpecVersion::V10 => DATA_SCHEMA,
         };
-        put(headers, name, header_text::uri(schema))?;
+        put(headers, name, header_text::encode_uri(schema))?;
     }
     if let Some(subject) = &event.subject {
         put(headers, SUBJECT, header_text::encode(subject))?;

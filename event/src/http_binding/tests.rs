@@ -185,7 +185,7 @@ fn values_are_percent_decoded_but_not_the_content_type() {
 
 #[test]
 fn the_escapes_of_a_uri_are_its_own_on_the_way_in_and_out() {
-    for header in ["/a%20b", "/a%2Fb", "/caf%C3%A9", "/caf%E9", "/a%2520b", "urn:x?to=http%3A%2F%2Fy"] {
+    for header in ["/a%20b", "/a%2Fb", "/caf%E9", "/a%2520b", "/%20/caf%C3%A9", "/%C2%A0", "urn:x?to=http%3A%2F%2Fy"] {
         let others = REQUIRED.into_iter().filter(|(name, _)| *name != "ce-source");
         let map = headers(others.chain([("ce-source", header), ("ce-dataschema", header)]));
         let event = read(&map, b"").unwrap();
@@ -198,9 +198,26 @@ fn the_escapes_of_a_uri_are_its_own_on_the_way_in_and_out() {
     assert_eq!(with_header("ce-source", "\"/a\"").unwrap().source, "/a");
     assert_eq!(with_header("ce-subject", "/a%20b").unwrap().subject.as_deref(), Some("/a b"));
     assert!(matches!(with_header("ce-source", "/a %20"), Err(EventError::Uri { .. })), "a blank is in no URI");
-    let mut written = HeaderMap::new();
-    write(&Event::new("1", "/é", "t").unwrap(), &mut written).unwrap();
-    assert_eq!(written["ce-source"], "/%C3%A9", "a header has only ASCII");
+}
+
+#[test]
+fn a_uri_with_characters_outside_ascii_is_read_as_it_was_written() {
+    for (source, header) in [
+        ("/é", "/%C3%A9"),
+        ("http://bücher.example/日本?q=€#ü", "http://b%C3%BCcher.example/%E6%97%A5%E6%9C%AC?q=%E2%82%AC#%C3%BC"),
+    ] {
+        let mut written = HeaderMap::new();
+        let mut event = Event::new("1", source, "t").unwrap();
+        event.data_schema = Some(source.into());
+        write(&event, &mut written).unwrap();
+        assert_eq!(
+            (&written["ce-source"], &written["ce-dataschema"]),
+            (&header.parse().unwrap(), &header.parse().unwrap())
+        );
+        let read = read(&written, b"").unwrap();
+        assert_eq!((read.source.as_ref(), read.data_schema.as_deref()), (source, Some(source)));
+    }
+    assert_eq!(with_header("ce-source", "/%c3%a9").unwrap().source, "/é", "case of escapes does not matter");
 }
 
 #[test]
