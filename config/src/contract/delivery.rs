@@ -128,9 +128,6 @@ pub enum KeyType {
 
 /// Checks one egress. `inherited` is the resource's delivery, used as a whole when the egress has none of its own.
 pub(super) fn egress(wire: wire::Egress, inherited: Option<&wire::EgressConfig>) -> Result<Egress, ContractError> {
-    if parse::is_blank(&wire.uid) {
-        return Err(ContractError::EmptyUid);
-    }
     if parse::is_blank(&wire.consumer_group) {
         return Err(ContractError::ConsumerGroup);
     }

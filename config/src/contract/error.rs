@@ -56,11 +56,8 @@ pub struct Refusal {
 /// Why an entry of a contract cannot be used. Other entries are not affected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ContractError {
-    /// Nothing can be tracked without a uid.
-    #[error("uid is empty")]
-    EmptyUid,
     /// An earlier entry of the same kind has the uid; this one comes into force when that one goes.
-    #[error("uid {uid} is already used by an earlier entry")]
+    #[error("uid {uid:?} is already used by an earlier entry")]
     DuplicateUid {
         /// The uid of both.
         uid: String,

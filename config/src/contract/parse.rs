@@ -54,9 +54,6 @@ struct Seen {
 impl Seen {
     fn resource(&mut self, wire: wire::Resource, refused: &mut Vec<Refusal>) -> Result<Resource, ContractError> {
         let wire::Resource { uid, topics, bootstrap_servers, ingress, egress_config, egresses, .. } = wire;
-        if is_blank(&uid) {
-            return Err(ContractError::EmptyUid);
-        }
         if topics.is_empty() || topics.iter().any(|topic| is_blank(topic)) {
             return Err(ContractError::Topics);
         }
@@ -64,12 +61,16 @@ impl Seen {
             return Err(ContractError::BootstrapServers);
         }
         let auth = auth(wire.auth_secret, wire.multi_auth_secret)?;
-        // Last, so that a resource refused for another reason does not keep the uid from a later one.
-        if !self.resources.insert(uid.clone()) {
+        // Last, so that a resource refused for another reason does not keep the uid from a later one. Only targets are
+        // told apart by it; egresses have uids of their own.
+        let is_new = self.resources.insert(uid.clone());
+        if !is_new && egresses.is_empty() {
             return Err(ContractError::DuplicateUid { uid });
         }
         let ingress = ingress.and_then(|ingress| {
-            self.ingress(&uid, ingress)
+            let named = if is_new { Ok(()) } else { Err(ContractError::DuplicateUid { uid: uid.clone() }) };
+            named
+                .and_then(|()| self.ingress(&uid, ingress))
                 .map_err(|error| refused.push(Refusal { uid: uid.clone(), entry: Entry::Ingress, error }))
                 .ok()
         });

@@ -192,7 +192,6 @@ fn unknown_kinds_of_authentication_are_refused_instead_of_falling_back_to_plain_
 fn resources_that_cannot_be_served_are_refused_alone() {
     let good = r#"{"uid":"good","topics":["t"],"bootstrapServers":"b","ingress":{"path":"/good"}}"#;
     for (bad, reason) in [
-        (r#"{"topics":["t"],"bootstrapServers":"b"}"#, "resource : uid is empty"),
         (r#"{"uid":"x","bootstrapServers":"b"}"#, "resource x: topics must name at least one topic and no blank one"),
         (
             r#"{"uid":"x","topics":[""],"bootstrapServers":"b"}"#,
@@ -201,7 +200,7 @@ fn resources_that_cannot_be_served_are_refused_alone() {
         (r#"{"uid":"x","topics":["t"],"bootstrapServers":" "}"#, "resource x: bootstrapServers is blank"),
         (
             r#"{"uid":"good","topics":["t"],"bootstrapServers":"b"}"#,
-            "resource good: uid good is already used by an earlier entry",
+            r#"resource good: uid "good" is already used by an earlier entry"#,
         ),
     ] {
         let json = format!(r#"{{"resources":[{good},{bad}]}}"#);
@@ -258,7 +257,6 @@ fn of_two_ingresses_with_the_same_path_or_host_the_first_one_wins() {
 #[test]
 fn a_bad_egress_is_refused_and_the_ingress_and_its_siblings_run() {
     for (bad, reason) in [
-        (r#""consumerGroup":"g","destination":"http://s""#, "egress : uid is empty"),
         (r#""uid":"x","destination":"http://s""#, "egress x: consumerGroup is blank"),
         (r#""uid":"x","consumerGroup":"g""#, r#"egress x: destination "" is not usable: it is not absolute"#),
         (
@@ -271,7 +269,7 @@ fn a_bad_egress_is_refused_and_the_ingress_and_its_siblings_run() {
         ),
         (
             r#""uid":"e","consumerGroup":"g","destination":"http://s""#,
-            "egress e: uid e is already used by an earlier entry",
+            r#"egress e: uid "e" is already used by an earlier entry"#,
         ),
     ] {
         let json = one(r#""path":"/p""#, &format!("{EGRESS}}},{{{bad}"));
@@ -287,7 +285,38 @@ fn the_uid_of_an_egress_is_unique_over_all_resources() {
     let resource =
         |uid: &str| format!(r#"{{"uid":"{uid}","topics":["t"],"bootstrapServers":"b","egresses":[{{{EGRESS}}}]}}"#);
     let json = format!(r#"{{"resources":[{},{}]}}"#, resource("a"), resource("b"));
-    assert_eq!(refusals(&json), ["egress e: uid e is already used by an earlier entry"]);
+    assert_eq!(refusals(&json), [r#"egress e: uid "e" is already used by an earlier entry"#]);
+}
+
+#[test]
+fn the_uid_of_a_resource_is_its_targets_only() {
+    let resource = |uid: &str, egress: &str| {
+        format!(
+            r#"{{"uid":"{uid}","topics":["t"],"bootstrapServers":"b","ingress":{{"path":"/{egress}"}},
+                "egresses":[{{"uid":"{egress}","consumerGroup":"g","destination":"http://s"}}]}}"#
+        )
+    };
+    let json = format!(r#"{{"resources":[{},{}]}}"#, resource("r", "a"), resource("r", "b"));
+    assert_eq!(refusals(&json), [r#"ingress r: uid "r" is already used by an earlier entry"#]);
+    let contract = parsed(&json);
+    let kept: Vec<_> = contract.resources.iter().map(|it| (it.ingress.is_some(), it.egresses.len())).collect();
+    assert_eq!(kept, [(true, 1), (false, 1)]);
+}
+
+#[test]
+fn an_entry_may_do_without_a_uid_as_long_as_it_is_the_only_one() {
+    let entry = r#"{"topics":["t"],"bootstrapServers":"b","ingress":{"path":"/p"},
+        "egresses":[{"consumerGroup":"g","destination":"http://s"}]}"#;
+    let contract = parsed(&format!(r#"{{"resources":[{entry}]}}"#));
+    assert_eq!((contract.refused.len(), contract.resources[0].egresses.len()), (0, 1));
+    assert!(contract.resources[0].ingress.is_some());
+    assert_eq!(
+        refusals(&format!(r#"{{"resources":[{entry},{entry}]}}"#)),
+        [
+            r#"ingress : uid "" is already used by an earlier entry"#,
+            r#"egress : uid "" is already used by an earlier entry"#
+        ]
+    );
 }
 
 #[test]
