@@ -10,7 +10,6 @@ mod connect;
 mod encoding;
 mod guard;
 pub(crate) mod token;
-mod verify;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;

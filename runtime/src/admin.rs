@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use millrace_config::env::{AdminEnv, MetricsEnv};
 use millrace_config::observability::MetricsExport;
 use tokio::net::TcpListener;
@@ -134,7 +134,8 @@ pub fn router(admin: Admin, metrics_path: &str) -> Router {
     let metrics_path = if is_usable(metrics_path) { metrics_path } else { METRICS_PATH };
     let permits = Arc::new(Semaphore::new(CONCURRENT_REQUESTS));
     Router::new()
-        .route(metrics_path, get(metrics))
+        // Any method, as the peer.
+        .route(metrics_path, any(metrics))
         .route("/healthz", get(|| async { StatusCode::OK }))
         .route("/readyz", get(ready))
         .with_state((admin.metrics, admin.readiness))

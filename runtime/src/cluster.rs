@@ -22,6 +22,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 mod connection;
 mod error;
+mod trust;
 
 use connection::{Call, Connection};
 

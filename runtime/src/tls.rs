@@ -21,6 +21,8 @@ use tracing::{info, warn};
 
 use crate::startup::with_causes;
 
+pub mod verify;
+
 /// The certificate chain, as PEM.
 const CERTIFICATE: &str = "tls.crt";
 /// Its private key, as PEM.

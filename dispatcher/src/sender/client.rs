@@ -16,13 +16,13 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use millrace_config::properties::http_client::HttpClientSettings;
 use millrace_runtime::startup::with_causes;
+use millrace_runtime::tls::verify::Verifier;
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::connect::{Tcp, Within};
-use super::verify::Verifier;
 use crate::outcome::Failure;
 
 /// Bytes of a header line that is as short as headers in use are; shorter ones have a place as long as others are longer.

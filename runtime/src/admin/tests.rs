@@ -30,8 +30,12 @@ async fn start(metrics_path: &'static str) -> Running {
 }
 
 async fn fetch(address: SocketAddr, path: &str) -> String {
+    ask(address, "GET", path).await
+}
+
+async fn ask(address: SocketAddr, method: &str, path: &str) -> String {
     let mut socket = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).await.unwrap();
@@ -54,6 +58,7 @@ async fn metrics_are_at_the_configured_path_in_the_text_format() {
     let answer = fetch(running.address, "/prometheus").await;
     assert!(answer.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{answer}");
     assert!(answer.contains("seen_total 1\n"));
+    assert!(ask(running.address, "POST", "/prometheus").await.contains("seen_total 1\n"), "any method, as the peer");
     assert!(fetch(running.address, "/metrics").await.starts_with("HTTP/1.1 404"));
 }
 

@@ -1,10 +1,11 @@
 //! One connection pool to the API server: configuration, requests, bounded answers, errors without secrets.
 //!
-//! The only file that uses the `kube` client here. Its `request` functions are not used: they read answers of any length
+//! With `trust` the only file that uses the `kube` client here. Its `request` functions are not used: they read answers of any length
 //! and log what they cannot parse. Its retries are off: callers have their own, under their own limits.
 
 use std::error::Error;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use serde::Deserialize;
 
-use super::{ANSWER_LIMIT, ClusterError};
+use super::{ANSWER_LIMIT, ClusterError, trust};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Of the API server's reason for a refusal, what is repeated.
@@ -25,6 +26,8 @@ const MESSAGE_LIMIT: usize = 300;
 pub(super) struct Connection {
     config: Config,
     client: Client,
+    /// Takes the place of `client` once the API server has shown a certificate that only this one takes.
+    trusting: OnceLock<Client>,
 }
 
 /// A request of the API.
@@ -46,17 +49,28 @@ impl Connection {
     pub(super) async fn open(kubeconfig: Option<&Path>) -> Result<Self, ClusterError> {
         let mut config = match kubeconfig {
             Some(path) => of_file(path).await,
-            None => Config::infer().await.map_err(|error| not_found(&error)),
+            None => match Config::infer().await {
+                Ok(config) => Ok(config),
+                // A pod without the variables of the API server's Service still has its files and its name.
+                Err(error) => Config::incluster_dns().map_err(|_no_pod| not_found(&error)),
+            },
         }
         .map_err(|reason| ClusterError::Configuration { reason })?;
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT_LIMIT);
         let client = client(config.clone())?;
-        Ok(Self { config, client })
+        Ok(Self { config, client, trusting: OnceLock::new() })
     }
 
     pub(super) async fn send(&self, what: &str, call: Call) -> Result<Bytes, ClusterError> {
-        send(&self.client, what, call).await
+        let client = self.trusting.get().unwrap_or(&self.client);
+        match send(client, what, &call).await {
+            Err(error) if trust::may_help(&self.config, &error) => {
+                let trusting = trust::client(&self.config)?;
+                send(self.trusting.get_or_init(|| trusting), what, &call).await
+            }
+            answer => answer,
+        }
     }
 
     /// See [`super::Cluster::get_url`]. The second try is only for hosts that the cluster's CA does not vouch for.
@@ -70,7 +84,11 @@ impl Connection {
             if !own {
                 config.tls_server_name = None;
             }
-            match send(&client(config.clone())?, url, Call::get(path)).await {
+            let mut answer = send(&client(config.clone())?, url, &Call::get(path)).await;
+            if answer.as_ref().is_err_and(|error| trust::may_help(&config, error)) {
+                answer = send(&trust::client(&config)?, url, &Call::get(path)).await;
+            }
+            match answer {
                 Err(ClusterError::Unreachable { .. }) if !own => {}
                 answer => return answer,
             }
@@ -78,7 +96,7 @@ impl Connection {
         let mut stranger = Config::new(config.cluster_url);
         (stranger.default_retry, stranger.connect_timeout) = (false, Some(CONNECT_LIMIT));
         stranger.auth_info = AuthInfo::default();
-        send(&client(stranger)?, url, Call::get(path)).await
+        send(&client(stranger)?, url, &Call::get(path)).await
     }
 }
 
@@ -109,14 +127,14 @@ fn unusable(error: &KubeconfigError) -> String {
     }
 }
 
-async fn send(client: &Client, what: &str, call: Call) -> Result<Bytes, ClusterError> {
+async fn send(client: &Client, what: &str, call: &Call) -> Result<Bytes, ClusterError> {
     let request = Request::builder()
-        .method(call.method)
-        .uri(call.path)
+        .method(&call.method)
+        .uri(&call.path)
         .header(ACCEPT, "application/json")
         .header(CONTENT_TYPE, "application/json")
         .header(USER_AGENT, concat!("Millrace/", env!("CARGO_PKG_VERSION")))
-        .body(Body::from(call.body))
+        .body(Body::from(call.body.clone()))
         .map_err(|_| ClusterError::Name { name: what.to_owned() })?;
     let unreachable = |reason| ClusterError::Unreachable { what: what.to_owned(), reason };
     let response = client.send(request).await.map_err(|error| unreachable(reason(&error)))?;
@@ -147,7 +165,7 @@ fn message(body: &[u8]) -> String {
 
 /// An error and its causes, each said once. What the cluster's own credentials say of themselves may be secret: the output
 /// of a login program, for example.
-fn reason(error: &(dyn Error + 'static)) -> String {
+pub(super) fn reason(error: &(dyn Error + 'static)) -> String {
     let chain: Vec<_> = std::iter::successors(Some(error), |error| (*error).source()).collect();
     match chain.iter().find_map(|error| error.downcast_ref::<AuthError>()) {
         Some(AuthError::ReadTokenFile(error, path)) => {

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::clock;
@@ -128,4 +130,71 @@ async fn an_answer_without_end_is_cut() {
 #[test]
 fn nothing_is_connected_before_the_first_call() {
     assert_eq!(format!("{:?}", Cluster::new()), "Cluster { connected: false, .. }");
+}
+
+/// Answers every request of an https client with a Secret; its certificate says that it is an authority's.
+async fn server_that_shows_an_authority(host: &str) -> (String, String, JoinSet<()>) {
+    let mut params = rcgen::CertificateParams::new([host.to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key_der = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key_der)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut request = [0; 4096];
+            let read = stream.read(&mut request).await.unwrap_or_default();
+            let authorised = String::from_utf8_lossy(&request[..read]).contains("Bearer pod-token");
+            let body = if authorised { r#"{"data":{"user":"YWxpY2U="}}"# } else { "{}" };
+            let answer =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            // The client may have left.
+            drop(stream.write_all(answer.as_bytes()).await);
+            drop(stream.shutdown().await);
+        }
+    });
+    (format!("https://127.0.0.1:{}", address.port()), certificate.pem(), tasks)
+}
+
+async fn user_of(server: &str, authority: &str) -> Result<SecretData, ClusterError> {
+    let folder = TempDir::new().unwrap();
+    let (authority_path, path) = (folder.path().join("ca.crt"), folder.path().join("config"));
+    std::fs::write(&authority_path, authority).unwrap();
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": server, "certificate-authority": authority_path}}],
+        "users": [{"name": "u", "user": {"token": "pod-token"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+    });
+    std::fs::write(&path, kubeconfig.to_string()).unwrap();
+    let cluster = Cluster::of_kubeconfig(path, Duration::from_secs(5));
+    // A second call, and one by URL, go the same way.
+    cluster.secret("ns", "kafka").await?;
+    let by_url = cluster.get_url(&format!("{server}/openid/v1/jwks")).await?;
+    assert!(by_url.starts_with(b"{\"data\""), "the URL of the API server itself gets its token");
+    cluster.secret("ns", "kafka").await
+}
+
+#[tokio::test]
+async fn an_api_server_may_show_the_very_certificate_that_the_configuration_trusts() {
+    let (server, certificate, _task) = server_that_shows_an_authority("127.0.0.1").await;
+    assert_eq!(user_of(&server, &certificate).await.unwrap()["user"], b"alice");
+    let (_, other, _other_task) = server_that_shows_an_authority("127.0.0.1").await;
+    let error = user_of(&server, &other).await.unwrap_err();
+    assert!(matches!(error, ClusterError::Unreachable { .. }), "another certificate: {error}");
+    let (elsewhere, certificate, _third_task) = server_that_shows_an_authority("elsewhere.example").await;
+    let error = user_of(&elsewhere, &certificate).await.unwrap_err();
+    assert!(matches!(error, ClusterError::Unreachable { .. }), "another host: {error}");
 }

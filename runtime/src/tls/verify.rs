@@ -1,6 +1,6 @@
-//! How a subscriber's certificate is checked, where the usual way does not do.
+//! How the certificate of a server that we call is checked, where the usual way does not do.
 //!
-//! A certificate that the contract itself names is trusted as it is: also one that is marked as an authority's, as
+//! A certificate that the contract or a kubeconfig itself names is trusted as it is: also one that is marked as an authority's, as
 //! `openssl req -x509` makes them, which rustls takes from nobody. Name, validity and key are checked all the same.
 //! `trustAll=true` accepts any certificate; `verifyHost=false` accepts a trusted certificate for another host. The
 //! handshake's signatures are always checked: whoever answers holds the key of the certificate shown.
@@ -16,11 +16,11 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
 /// What rustls says of an authority's certificate that a server shows as its own; it has no name of its own for it.
-const AUTHORITY_AS_SERVER: &str = "CaUsedAsEndEntity";
+pub(crate) const AUTHORITY_AS_SERVER: &str = "CaUsedAsEndEntity";
 
 /// Checks what the operator and the contract ask for.
 #[derive(Debug)]
-pub(crate) struct Verifier {
+pub struct Verifier {
     provider: Arc<CryptoProvider>,
     /// Absent: any certificate will do.
     chain: Option<Arc<WebPkiServerVerifier>>,
@@ -31,12 +31,14 @@ pub(crate) struct Verifier {
 
 impl Verifier {
     /// Accepts any certificate.
-    pub(crate) fn trusting_all(provider: Arc<CryptoProvider>) -> Self {
+    #[must_use]
+    pub fn trusting_all(provider: Arc<CryptoProvider>) -> Self {
         Self { provider, chain: None, given: Vec::new(), any_host: true }
     }
 
     /// Accepts certificates that `chain` trusts, and those of `given`; with `any_host` for whatever host.
-    pub(crate) fn trusting(
+    #[must_use]
+    pub fn trusting(
         provider: Arc<CryptoProvider>,
         chain: Arc<WebPkiServerVerifier>,
         given: Vec<CertificateDer<'static>>,
