@@ -53,8 +53,9 @@ const PROGRAM: &str = "millrace-control";
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version)]
 struct Cli {
+    /// Absent: kubernetes, as in the Deployment of Knative's controller, whose container has no arguments.
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -113,7 +114,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match cli.command {
+    match cli.command.unwrap_or(Command::Kubernetes) {
         Command::Directory(args) => startup::run("millrace-control", || run(args)),
         Command::Kubernetes => startup::run("millrace-control", cluster::run),
         Command::Crds(args) => startup::run("millrace-control", || print_crds(&args)),

@@ -134,6 +134,14 @@ fn a_state_folder_among_the_objects_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn control_without_arguments_is_for_a_cluster() {
+    let program = Program::named("millrace-control").env("KUBECONFIG", "/nowhere/kubeconfig");
+    let (status, output) = program.run_to_end(LIMIT);
+    assert_eq!(status.code(), Some(1), "{output}");
+    assert!(output.contains("cannot find a cluster"), "{output}");
+}
+
+#[test]
 fn wrong_arguments_end_with_2_and_say_what_would_be_right() {
     for (words, hint) in [
         (&["dev", "/", "--kafka", "localhost"][..], "HOST:PORT"),
