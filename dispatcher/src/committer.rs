@@ -6,6 +6,8 @@
 //! themselves: after the session time-out without a coordinator, after the socket time-out without an answer.
 //! Source: design row 4; dispatcher spec R19 (one commit for all partitions, one outstanding).
 
+pub(crate) mod list;
+
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::thread::Thread;
@@ -13,12 +15,11 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
-use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tracing::warn;
 
 use crate::consumer::rebalance::Context;
-use crate::progress::Commit;
+use list::{Committed, list};
 
 /// When the next commit is due, and the one on its way.
 pub(crate) struct Committer {
@@ -33,13 +34,6 @@ pub(crate) struct Committer {
 struct Outstanding {
     offsets: Vec<Committed>,
     result: Receiver<KafkaResult<()>>,
-}
-
-/// One partition of a commit.
-pub(crate) struct Committed {
-    pub(crate) topic: Arc<str>,
-    pub(crate) partition: i32,
-    pub(crate) commit: Arc<Commit>,
 }
 
 impl Committer {
@@ -117,17 +111,4 @@ impl Committer {
             Err(error) => consumer.context().report(&error, "commit failed; it is repeated"),
         }
     }
-}
-
-/// As librdkafka wants it.
-pub(crate) fn list(offsets: &[Committed]) -> KafkaResult<TopicPartitionList> {
-    let mut list = TopicPartitionList::with_capacity(offsets.len());
-    for committed in offsets {
-        let mut element = list.add_partition(&committed.topic, committed.partition);
-        element.set_offset(Offset::Offset(committed.commit.offset))?;
-        if !committed.commit.metadata.is_empty() {
-            element.set_metadata(&committed.commit.metadata);
-        }
-    }
-    Ok(list)
 }

@@ -174,6 +174,7 @@ impl Reader {
         let thread = thread::current();
         let membership = Membership {
             egress: spec.egress.clone(),
+            topics: spec.topics.join(","),
             shared: spec.shared,
             revoke_wait: spec.revoke_wait,
             group: spec.group.into(),

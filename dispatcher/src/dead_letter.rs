@@ -11,14 +11,11 @@ use tracing::debug;
 
 use crate::delivery::{Origin, Undelivered, deliver};
 use crate::metrics::Role;
-use crate::outcome::Failure;
+use crate::outcome::{EXTENSION_PREFIX, Failure};
 use crate::pipeline::Pipeline;
 use crate::route::Route;
 use crate::sender::ERROR_BODY_BYTES;
 use crate::slot::Slot;
-
-/// Response headers with this prefix become extensions of the dead letter.
-const EXTENSION_PREFIX: &str = "kne-";
 
 /// Delivers the annotated event to the sink, with the sink's own budget of retries.
 ///

@@ -10,14 +10,14 @@ use axum::{Json, Router};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::egress::Status;
-use crate::live::LastError;
+use crate::egress::{RUNNING, Status};
+use crate::live::{KafkaError, LastError};
 use crate::metrics::Role;
 use crate::metrics::kafka::Lag;
 use crate::pipeline::{Pipeline, ReplyRoute};
 use crate::pressure::View;
 use crate::reconcile::Statuses;
-use crate::route::Route;
+use crate::route::{Route, without_user};
 
 /// The dispatcher's own pages.
 pub(crate) fn routes(statuses: watch::Receiver<Statuses>) -> Router {
@@ -42,11 +42,16 @@ struct Page {
 /// What an egress that has been started is doing now.
 #[derive(Debug, Serialize)]
 struct Running {
+    assigned_partitions: usize,
     /// By role.
     targets: BTreeMap<&'static str, Target>,
     /// Records behind, by partition; as of the last statistics of the client.
     lag: Vec<Lag>,
+    /// What the Kafka client complained about, until partitions are assigned; absent when nothing.
+    kafka_error: Option<KafkaError>,
     last_error: Option<LastError>,
+    /// Records that wait for an attempt without being in flight.
+    parked_records: usize,
     /// Milliseconds since 1970.
     next_retry_ms: Option<i64>,
 }
@@ -60,13 +65,21 @@ struct Target {
 }
 
 impl Page {
-    fn of(status: Status) -> Self {
+    fn of(mut status: Status) -> Self {
         let running = status.pipeline.as_ref().map(|pipeline| Running::of(&pipeline.load()));
+        if running.as_ref().is_some_and(Running::waits_for_kafka) && status.state == RUNNING {
+            status.state = "waits for Kafka";
+        }
         Self { status, running }
     }
 }
 
 impl Running {
+    /// It has nothing to read, and the client says why: no such topic, no right to read it, no broker.
+    fn waits_for_kafka(&self) -> bool {
+        self.assigned_partitions == 0 && self.kafka_error.is_some()
+    }
+
     fn of(pipeline: &Pipeline) -> Self {
         let target = |role: Role, route: &Route| {
             let in_flight = pipeline.metrics.in_flight_now(role);
@@ -78,26 +91,17 @@ impl Running {
         };
         let dead_letter = pipeline.dead_letter.as_ref().map(|route| target(Role::DeadLetterSink, route));
         Self {
+            assigned_partitions: pipeline.live.assigned(),
             targets: [Some(target(Role::Subscriber, &pipeline.subscriber)), dead_letter, reply]
                 .into_iter()
                 .flatten()
                 .collect(),
             lag: pipeline.live.lag(),
+            kafka_error: pipeline.live.kafka_error(),
             last_error: pipeline.live.last_error(),
+            parked_records: pipeline.live.parked(),
             next_retry_ms: pipeline.live.next_retry_ms(),
         }
-    }
-}
-
-/// The URL without user and password.
-pub(crate) fn without_user(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    match authority.rsplit_once('@') {
-        Some((user, _host)) => {
-            format!("{scheme}://{}", rest.strip_prefix(user).unwrap_or(rest).trim_start_matches('@'))
-        }
-        None => url.to_owned(),
     }
 }
 

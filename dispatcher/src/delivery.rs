@@ -21,7 +21,8 @@ use crate::metrics::Role;
 use crate::outcome::{Answer, Failure};
 use crate::pipeline::Pipeline;
 use crate::pressure::limit::Signal;
-use crate::pressure::{Patience, Report};
+use crate::pressure::line::Turn;
+use crate::pressure::{NotAdmitted, Patience, Report};
 use crate::route::Route;
 use crate::sender::{Connection, Outgoing};
 use crate::slot::{Slot, Stopping};
@@ -49,7 +50,7 @@ pub(crate) enum Undelivered {
 
 /// Sends `event` until it is taken, no attempt is left, or `stopping` asks to end.
 ///
-/// The slot is given back during pauses; a subscriber's pause may end this delivery, see [`Slot::park`]. Dropping the future
+/// The slot is given back during pauses; a pause may end this delivery, see [`Slot::park`]. Dropping the future
 /// cuts the attempt that runs.
 ///
 /// # Errors
@@ -64,15 +65,22 @@ pub(crate) async fn deliver(
     origin: Origin<'_>,
     slot: &mut Slot,
 ) -> Result<Answer, Undelivered> {
-    let (mut number, waited) = match role {
-        Role::Subscriber => (slot.attempts_before(), slot.waited_before()),
-        Role::DeadLetterSink | Role::Reply => (0, Duration::ZERO),
-    };
-    let mut patience = Patience(route.patience.saturating_sub(waited));
+    let mut number = slot.attempts_before();
+    let mut patience =
+        Patience { left: route.patience.saturating_sub(slot.waited_before()), in_place: role == Role::Subscriber };
     loop {
         number += 1;
-        let admitted =
-            route.pressure.admit(&mut patience, slot.stopping()).await.map_err(|Stopping| Undelivered::Abandoned)?;
+        let turn = if number == 1 { Turn::First } else { Turn::Retry };
+        let admitted = match route.pressure.admit(turn, &mut patience, slot.stopping()).await {
+            Ok(admitted) => admitted,
+            Err(NotAdmitted::Stopping) => return Err(Undelivered::Abandoned),
+            Err(NotAdmitted::Down { ask_again_in }) => {
+                number -= 1;
+                let pause = ask_again_in.mul_f64(1.0 + spread(origin.partition, origin.offset, number));
+                outwait(route, &mut patience, pause, number, slot).await?;
+                continue;
+            }
+        };
         let connection = connection(route, slot).await?;
         let started = Instant::now();
         let result = match connection {
@@ -104,19 +112,23 @@ pub(crate) async fn deliver(
             NextStep::RetryAfter(pause) => pause,
         };
         pipeline.live.failed(role, number, &failure, Some(pause));
-        // Only the subscriber's retries can be taken up from nothing but their number; the others wait here.
-        let waited = match role {
-            Role::Subscriber => {
-                slot.note_waited(route.patience.saturating_sub(patience.0));
-                slot.park(number, pause).await
-            }
-            Role::DeadLetterSink | Role::Reply => slot.pause(pause).await,
-        };
-        match waited {
-            Ok(()) => {}
-            Err(Stopping) => return Err(Undelivered::Abandoned),
-        }
+        slot.note_waited(route.patience.saturating_sub(patience.left));
+        slot.park(number, pause).await.map_err(|Stopping| Undelivered::Abandoned)?;
     }
+}
+
+/// Waits because the target is down, without a slot: events that have nothing to do with this target go on meanwhile.
+async fn outwait(
+    route: &Route,
+    patience: &mut Patience,
+    pause: Duration,
+    made: u32,
+    slot: &mut Slot,
+) -> Result<(), Undelivered> {
+    let pause = pause.min(patience.left);
+    patience.left -= pause;
+    slot.note_waited(route.patience.saturating_sub(patience.left));
+    slot.park(made, pause).await.map_err(|Stopping| Undelivered::Abandoned)
 }
 
 async fn attempt(

@@ -4,10 +4,12 @@
 //! commits nor knows about partitions.
 //! Source: dispatcher spec 3.2, 4, 6.4, 7; design row 1.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use millrace_event::{Event, EventError, kafka_binding, source_record};
+use millrace_runtime::telemetry::OpenSpan;
 use tracing::{debug, error};
 
 use crate::dead_letter;
@@ -18,6 +20,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::pipeline::{Pipeline, SourceRules};
 use crate::record::Record;
 use crate::reply;
+use crate::slot::later::Later;
 use crate::slot::{Slot, Stopping};
 use crate::spans;
 use crate::undelivered;
@@ -45,6 +48,10 @@ pub(crate) async fn dispatch(pipeline: &Pipeline, record: &Record, slot: &mut Sl
     spans::decoded(receiving.as_mut(), &event, slot);
     let trace = Trace { span: receiving.as_ref(), ..trace };
     let origin = Origin { partition: record.partition, offset: record.offset, trace };
+    if let Some(later) = slot.later() {
+        let resumed = Box::pin(resume(pipeline, record, &event, origin, later, slot)).await;
+        return ended(pipeline, record, &event, resumed, receiving, slot);
+    }
     let matches = match pipeline.reply_keys.passes(&pipeline.filter, &event, slot.stopping()).await {
         Ok(matches) => matches,
         Err(Stopping) => return Dispatched::Abandoned,
@@ -66,15 +73,12 @@ pub(crate) async fn dispatch(pipeline: &Pipeline, record: &Record, slot: &mut Sl
             spans::abandoned(receiving, slot);
             return Dispatched::Abandoned;
         }
-        Err(Undelivered::Failed(failure)) => failure,
+        Err(Undelivered::Failed(failure)) => Arc::new(failure),
     };
     pipeline.metrics.dispatched(&event.ty, failure.status(), sent.elapsed());
     // Boxed, as is everything that few records need: what all of them carry along is small.
-    match Box::pin(keep(pipeline, record, &event, &body, origin, &failure, slot)).await {
-        Ok(outcome) => finished(pipeline, record, &event, outcome),
-        Err(Undelivered::Abandoned) => Dispatched::Abandoned,
-        Err(Undelivered::Failed(last)) => lost(pipeline, record, &event, &last),
-    }
+    let kept = Box::pin(keep(pipeline, record, &event, &body, origin, failure, slot)).await;
+    ended(pipeline, record, &event, kept, receiving, slot)
 }
 
 /// To the subscriber, and its answer to where replies go.
@@ -91,6 +95,38 @@ async fn send(
     Ok(status)
 }
 
+/// Goes on with a record that was parked after its subscriber's turn. What was decided about it before stays: filters are
+/// not asked again.
+async fn resume(
+    pipeline: &Pipeline,
+    record: &Record,
+    event: &Event<'_>,
+    origin: Origin<'_>,
+    later: Later,
+    slot: &mut Slot,
+) -> Result<Outcome, Undelivered> {
+    let failure = match later {
+        Later::Reply(answer) => {
+            let (sent, status) = (slot.first_sent(Instant::now()), answer.status);
+            match reply::go_on(pipeline, answer, origin, slot).await {
+                Ok(()) => {
+                    pipeline.metrics.dispatched(&event.ty, Some(status), sent.elapsed());
+                    return Ok(Outcome::Delivered);
+                }
+                Err(Undelivered::Abandoned) => return Err(Undelivered::Abandoned),
+                Err(Undelivered::Failed(failure)) => {
+                    pipeline.metrics.dispatched(&event.ty, failure.status(), sent.elapsed());
+                    Arc::new(failure)
+                }
+            }
+        }
+        Later::DeadLetter(failure) => failure,
+        Later::Keep(failure) => return undelivered::keep(pipeline, record, &failure, slot).await,
+    };
+    let body = kafka_binding::payload(event).map_or_else(Bytes::new, |data| record.share(data));
+    keep(pipeline, record, event, &body, origin, failure, slot).await
+}
+
 /// What the subscriber did not take goes to the dead letter sink, and what that does not take is kept in Kafka.
 async fn keep(
     pipeline: &Pipeline,
@@ -98,17 +134,20 @@ async fn keep(
     event: &Event<'_>,
     body: &Bytes,
     origin: Origin<'_>,
-    failure: &Failure,
+    failure: Arc<Failure>,
     slot: &mut Slot,
 ) -> Result<Outcome, Undelivered> {
-    let Some(route) = &pipeline.dead_letter else {
-        return undelivered::keep(pipeline, record, failure, slot).await;
-    };
-    match dead_letter::send(pipeline, route, event, body, origin, failure, slot).await {
-        Ok(()) => Ok(Outcome::DeadLettered),
-        Err(Undelivered::Abandoned) => Err(Undelivered::Abandoned),
-        Err(Undelivered::Failed(last)) => undelivered::keep(pipeline, record, &last, slot).await,
+    let mut failure = failure;
+    if let Some(route) = &pipeline.dead_letter {
+        slot.begin(Later::DeadLetter(Arc::clone(&failure)));
+        match dead_letter::send(pipeline, route, event, body, origin, &failure, slot).await {
+            Ok(()) => return Ok(Outcome::DeadLettered),
+            Err(Undelivered::Abandoned) => return Err(Undelivered::Abandoned),
+            Err(Undelivered::Failed(last)) => failure = Arc::new(last),
+        }
     }
+    slot.begin(Later::Keep(Arc::clone(&failure)));
+    undelivered::keep(pipeline, record, &failure, slot).await
 }
 
 /// The record as an event, with where it was read and what the contract sets; the contract wins.
@@ -136,6 +175,24 @@ fn convert<'a>(rules: &SourceRules, record: &'a Record) -> Result<Event<'a>, Eve
         payload: record.value(),
     };
     source_record::convert(&plain, record.headers(), rules.key_type, &rules.origin)
+}
+
+fn ended(
+    pipeline: &Pipeline,
+    record: &Record,
+    event: &Event<'_>,
+    result: Result<Outcome, Undelivered>,
+    receiving: Option<OpenSpan>,
+    slot: &Slot,
+) -> Dispatched {
+    match result {
+        Ok(outcome) => finished(pipeline, record, event, outcome),
+        Err(Undelivered::Abandoned) => {
+            spans::abandoned(receiving, slot);
+            Dispatched::Abandoned
+        }
+        Err(Undelivered::Failed(last)) => lost(pipeline, record, event, &last),
+    }
 }
 
 fn finished(pipeline: &Pipeline, record: &Record, event: &Event<'_>, outcome: Outcome) -> Dispatched {

@@ -26,6 +26,9 @@ mod status;
 pub(crate) use spec::{Common, Spec};
 pub(crate) use status::Status;
 
+/// The state of an egress that has a consumer.
+pub(crate) const RUNNING: &str = "running";
+
 /// Between two tries to start an egress that failed to start.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
@@ -105,6 +108,11 @@ pub(crate) async fn run(mut wanted: watch::Receiver<Wanted>, status: watch::Send
                 progress
             }
             Wanted::Stop { deadline } => {
+                status.send_modify(|status| {
+                    if let Some(status) = status {
+                        status.state = "stopping";
+                    }
+                });
                 stop(&mut running, deadline).await;
                 status.send_replace(None);
                 retry = None;
@@ -167,7 +175,7 @@ async fn advance(
     };
     match result {
         Ok(()) => {
-            status.send_replace(Some(Status::new(spec, "running", None, pipeline_of(running))));
+            status.send_replace(Some(Status::new(spec, RUNNING, None, pipeline_of(running))));
             Progress::Done
         }
         Err(error) => {
@@ -177,7 +185,7 @@ async fn advance(
                 say_failed(spec, &error);
             }
             // After a change that cannot work the version before it goes on.
-            let state = if running.is_some() { "running" } else { "failed" };
+            let state = if running.is_some() { RUNNING } else { "failed" };
             status.send_replace(Some(Status::new(spec, state, Some(error), pipeline_of(running))));
             Progress::Failed
         }
@@ -231,7 +239,7 @@ async fn restart(
     let settings = &spec.settings.pipeline.consumer;
     let shared = Shared {
         pipeline: pipeline.clone(),
-        slots: Slots::new(settings.in_flight_max, settings.in_flight_bytes).with_room(settings.waiting_bytes),
+        slots: Slots::new(settings.in_flight_max, settings.in_flight_bytes, settings.waiting_bytes),
         order: spec.order(),
         commit_metadata: settings.commit_metadata,
     };

@@ -6,9 +6,12 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::pressure::limit::Signal;
+
+/// Response headers with this prefix become extensions of the dead letter.
+pub(crate) const EXTENSION_PREFIX: &str = "kne-";
 
 /// How a record ended. Each of these lets the offset move on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +52,49 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+/// What a header costs in a map, besides its bytes.
+const HEADER_BYTES: usize = 128;
+
+impl Answer {
+    /// What of it is an event, in no more memory than that needs.
+    pub(crate) fn shrunk(&self) -> Self {
+        let headers = copied(&self.headers, |name| name.starts_with("ce-") || name == "content-type");
+        Self { status: self.status, headers, body: Bytes::copy_from_slice(&self.body) }
+    }
+
+    /// About what it occupies.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.body.len() + size_bytes(&self.headers)
+    }
+}
+
+/// Of the headers of a failed answer those that are looked at: when to try again, and what a dead letter carries.
+pub(crate) fn telling(headers: &HeaderMap) -> HeaderMap {
+    copied(headers, |name| name.starts_with(EXTENSION_PREFIX) || name == http::header::RETRY_AFTER)
+}
+
+/// Copied, because the original values keep the whole buffer they were read into.
+fn copied(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> HeaderMap {
+    let mut copy = HeaderMap::new();
+    for (name, value) in headers.iter().filter(|(name, _value)| wanted(name.as_str())) {
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            copy.append(name, value);
+        }
+    }
+    copy
+}
+
+fn size_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES).sum()
+}
+
 /// Why an attempt or a whole delivery failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("answered {status}")]
     Status {
         status: StatusCode,
+        /// Those that somebody reads, see [`telling`].
         headers: Box<HeaderMap>,
         /// The beginning of the body, as much as a dead letter carries.
         body: Bytes,
@@ -125,6 +165,22 @@ impl Failure {
             | Self::ReplyNotStored { .. }
             | Self::NoServiceAccount { .. }
             | Self::Token(_) => None,
+        }
+    }
+
+    /// About what it occupies.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let own = size_of::<Self>() + size_of::<HeaderMap>();
+        match self {
+            Self::Status { headers, body, .. } => own + body.len() + size_bytes(headers),
+            Self::ReplyNotStored { topic, reason } => own + topic.len() + reason.len(),
+            Self::Connect(text)
+            | Self::Transport(text)
+            | Self::Unsendable(text)
+            | Self::MalformedReply(text)
+            | Self::NoServiceAccount { audience: text }
+            | Self::Token(text) => own + text.len(),
+            Self::TimedOut(_) | Self::Crowded { .. } | Self::AnswerTooLarge { .. } => own,
         }
     }
 

@@ -69,10 +69,15 @@ impl Partition {
                 taking = loop {
                     match task.next_slot() {
                         NextSlot::Free(slot) => running.extend(task.start(slot)),
+                        NextSlot::Due(slot) => running.extend(task.start_due(slot)),
                         NextSlot::Later(taking) => break Some(taking),
                         NextSlot::NotNow => break None,
                     }
                 };
+            } else {
+                while let Some(slot) = task.reserved_slot() {
+                    running.extend(task.start_due(slot));
+                }
             }
             let may_take = !stopped && taking.is_none() && task.may_take();
             let wake_at = task.wake_at(stopped);

@@ -25,7 +25,7 @@ use crate::pressure::rate::Rate;
 use crate::pressure::{Pressure, PressureSettings};
 use crate::reply::topic::RecordProducer;
 use crate::reply_keys::{self, ReplyKeys};
-use crate::route::Route;
+use crate::route::{Route, without_user};
 use crate::sender::token::Tokens;
 use crate::sender::{self, AnswerBody, ClientError, Sender, TrustedRoots};
 
@@ -195,7 +195,7 @@ impl RouteBuilder<'_> {
         let authorization = self.tokens.authorization(namespace, account, target.audience.as_deref());
         let bundles = self.trust_bundles.iter().chain(&target.ca_certs).cloned().collect();
         let sender = Sender::new(&target.url, &self.settings.client, &TrustedRoots { bundles })
-            .map_err(|source| PipelineError::Target { target: target.text.clone(), source })?;
+            .map_err(|source| PipelineError::Target { target: without_user(&target.text), source })?;
         let policy = policy(&self.egress.delivery, &self.settings.consumer.retry);
         let pressure = Pressure::new(&target.text, self.pressure(role), self.metrics.pressure.role(role));
         Ok(Route {

@@ -2,12 +2,14 @@
 //!
 //! An attempt asks [`Pressure::admit`] before it starts and tells what came of it. The rules are in `limit`, `breaker` and
 //! `rate`; this keeps their state, waits and wakes. A wait keeps the record's slot, so that a partition takes nothing more
-//! meanwhile; it ends with the others' attempts, which all have a deadline, with the event's patience, or at once when the
-//! partition stops. It never sends, and it never decides about retries.
+//! meanwhile (but where others than the subscriber are down); it ends with the others' attempts, which all have a deadline,
+//! with the event's patience, or at once when the partition stops. It never sends, and it never decides about retries.
 
 mod admitted;
 pub(crate) mod breaker;
 pub(crate) mod limit;
+pub(crate) mod line;
+mod meter;
 pub(crate) mod packed;
 mod permits;
 pub(crate) mod rate;
@@ -23,9 +25,11 @@ use tracing::{info, warn};
 
 use crate::metrics::pressure::{PressureMetrics, Reason, Waiting};
 use crate::slot::Stopping;
-pub(crate) use admitted::{Admitted, Report};
+pub(crate) use admitted::{Admitted, NotAdmitted, Patience, Report};
 use breaker::{Admission, Breaker, Change, Finding, Phase};
 use limit::{Bounds, Latencies, Level, Signal, Step};
+use line::Turn;
+use meter::Meter;
 use packed::Packed;
 use permits::{Permit, Permits};
 use rate::Rate;
@@ -61,19 +65,21 @@ pub(crate) struct Pressure {
     permits: Permits,
     breaker: Packed<Breaker>,
     breaker_closed: Notify,
-    rate_full_at: AtomicU64,
+    /// Absent: no limit.
+    meter: Option<Meter>,
     metrics: PressureMetrics,
 }
 
-/// How long an event may still wait for a target that is down.
-#[derive(Debug)]
-pub(crate) struct Patience(pub(crate) Duration);
+/// The longest time before those who do not wait in place look whether the target is back.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// What `/debug/egresses` shows of a target's pressure.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct View {
     limit: u32,
     breaker: &'static str,
+    /// Attempts that wait for a rate, the limit, a connection, or the target to come back, each with its slot.
+    pub(crate) waiting: i64,
 }
 
 impl Pressure {
@@ -93,7 +99,7 @@ impl Pressure {
             permits: Permits::new(level.allowed),
             breaker: Packed::new(Breaker::CLOSED),
             breaker_closed: Notify::new(),
-            rate_full_at: AtomicU64::new(0),
+            meter: settings.rate.map(Meter::new),
             metrics,
         }
     }
@@ -113,25 +119,31 @@ impl Pressure {
     }
 
     pub(crate) fn view(&self) -> View {
-        View { limit: self.level.load().allowed, breaker: self.breaker.load().phase.as_str() }
+        let (level, breaker) = (self.level.load(), self.breaker.load());
+        View { limit: level.allowed, breaker: breaker.phase.as_str(), waiting: self.metrics.waiting_now() }
     }
 
-    /// Waits until an attempt may start.
+    /// Waits until an attempt may start. Retries that are due go before first attempts, but for one (`line`).
     ///
     /// # Errors
     ///
-    /// [`Stopping`] as soon as `stopping` is cancelled.
+    /// [`NotAdmitted::Stopping`] as soon as `stopping` is cancelled; [`NotAdmitted::Down`] to those who do not wait in place.
     pub(crate) async fn admit(
         &self,
+        turn: Turn,
         patience: &mut Patience,
         stopping: &CancellationToken,
-    ) -> Result<Admitted<'_>, Stopping> {
-        if let Some(wait) = self.rate_wait() {
+    ) -> Result<Admitted<'_>, NotAdmitted> {
+        if let Some(meter) = &self.meter {
             let _waiting = self.metrics.waiting(Reason::Rate);
-            sleep(wait, stopping).await?;
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => return Err(NotAdmitted::Stopping),
+                () = meter.pass(turn) => {}
+            }
         }
         loop {
-            let permit = self.permit(stopping).await?;
+            let permit = self.permit(turn, stopping).await?;
             let epoch = self.level.load().epoch;
             let now = self.now_millis();
             let probe_limit = u64::try_from(self.settings.attempt_timeout.as_millis()).unwrap_or(u64::MAX);
@@ -143,9 +155,13 @@ impl Pressure {
                         self.metrics.breaker(Phase::Probing);
                         true
                     }
-                    Admission::WaitUntil { millis } if !patience.0.is_zero() => {
+                    Admission::WaitUntil { millis } if !patience.left.is_zero() => {
                         drop(permit);
-                        self.outwait(millis, patience, stopping).await?;
+                        let wait = Duration::from_millis(millis.saturating_sub(now).max(1));
+                        if !patience.in_place {
+                            return Err(NotAdmitted::Down { ask_again_in: wait.min(ASK_AGAIN) });
+                        }
+                        self.outwait(wait, patience, stopping).await?;
                         continue;
                     }
                     Admission::WaitUntil { .. } => false,
@@ -155,7 +171,7 @@ impl Pressure {
         }
     }
 
-    async fn permit(&self, stopping: &CancellationToken) -> Result<Permit<'_>, Stopping> {
+    async fn permit(&self, turn: Turn, stopping: &CancellationToken) -> Result<Permit<'_>, Stopping> {
         if let Some(permit) = self.permits.try_take() {
             return Ok(permit);
         }
@@ -164,7 +180,7 @@ impl Pressure {
         let permit = tokio::select! {
             biased;
             () = stopping.cancelled() => return Err(Stopping),
-            permit = self.permits.take() => permit.ok_or(Stopping)?,
+            permit = self.permits.take(turn) => permit.ok_or(Stopping)?,
         };
         // The level may have changed meanwhile, and the new one must know too that somebody waited.
         self.crowded();
@@ -178,13 +194,12 @@ impl Pressure {
     /// Waits for the breaker to close or for the next look, as long as patience lasts.
     async fn outwait(
         &self,
-        until_millis: u64,
+        wait: Duration,
         patience: &mut Patience,
         stopping: &CancellationToken,
     ) -> Result<(), Stopping> {
         let _waiting = self.metrics.waiting(Reason::Breaker);
         let began = Instant::now();
-        let wait = Duration::from_millis(until_millis.saturating_sub(self.now_millis()).max(1)).min(patience.0);
         let closed = self.breaker_closed.notified();
         tokio::pin!(closed);
         // Listening begins before the breaker is looked at again, so that its closing is not missed.
@@ -194,24 +209,11 @@ impl Pressure {
                 biased;
                 () = stopping.cancelled() => return Err(Stopping),
                 () = closed => {}
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(wait.min(patience.left)) => {}
             }
         }
-        patience.0 = patience.0.saturating_sub(began.elapsed());
+        patience.left = patience.left.saturating_sub(began.elapsed());
         Ok(())
-    }
-
-    fn rate_wait(&self) -> Option<Duration> {
-        let rate = self.settings.rate?;
-        let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let mut full_at = self.rate_full_at.load(Ordering::Relaxed);
-        loop {
-            let (next, wait) = rate.take(full_at, now);
-            match self.rate_full_at.compare_exchange_weak(full_at, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_replaced) => return Some(wait).filter(|wait| !wait.is_zero()),
-                Err(changed) => full_at = changed,
-            }
-        }
     }
 
     fn report_level(&self, epoch: u16, signal: Signal, took: Duration) {
@@ -273,14 +275,6 @@ impl Pressure {
 
     fn now_millis(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-async fn sleep(wait: Duration, stopping: &CancellationToken) -> Result<(), Stopping> {
-    tokio::select! {
-        biased;
-        () = stopping.cancelled() => Err(Stopping),
-        () = tokio::time::sleep(wait) => Ok(()),
     }
 }
 

@@ -6,6 +6,8 @@
 pub(crate) mod producers;
 pub(crate) mod topic;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use millrace_event::{Event, http_binding, kafka_binding};
 
@@ -15,6 +17,7 @@ use crate::metrics::Role;
 use crate::outcome::{Answer, Failure};
 use crate::pipeline::{Pipeline, ReplyRoute};
 use crate::slot::Slot;
+use crate::slot::later::Later;
 use crate::spans;
 
 /// Sends the reply, if the answer is one and replies are wanted.
@@ -35,14 +38,38 @@ pub(crate) async fn handle(
         return Ok(());
     };
     match &pipeline.reply {
+        ReplyRoute::Discard => Ok(()),
+        ReplyRoute::ToUrl(_) => Box::pin(go_on(pipeline, Arc::new(answer), origin, slot)).await,
+        ReplyRoute::ToTopic(topic) => {
+            Box::pin(store(pipeline, topic, &event, origin)).await.map_err(Undelivered::Failed)?;
+            pipeline.learn(&event);
+            Ok(())
+        }
+    }
+}
+
+/// Sends a reply that was held back, to where replies go by now.
+///
+/// # Errors
+///
+/// As [`handle`].
+pub(crate) async fn go_on(
+    pipeline: &Pipeline,
+    answer: Arc<Answer>,
+    origin: Origin<'_>,
+    slot: &mut Slot,
+) -> Result<(), Undelivered> {
+    let Some(event) = event_of(&answer).map_err(Undelivered::Failed)? else {
+        return Ok(());
+    };
+    match &pipeline.reply {
         ReplyRoute::Discard => return Ok(()),
         ReplyRoute::ToUrl(route) => {
             let body = kafka_binding::payload(&event).map_or_else(Bytes::new, Bytes::copy_from_slice);
-            Box::pin(deliver(pipeline, Role::Reply, route, &event, &body, origin, slot)).await?;
+            slot.begin(Later::Reply(Arc::clone(&answer)));
+            deliver(pipeline, Role::Reply, route, &event, &body, origin, slot).await?;
         }
-        ReplyRoute::ToTopic(topic) => {
-            Box::pin(store(pipeline, topic, &event, origin)).await.map_err(Undelivered::Failed)?;
-        }
+        ReplyRoute::ToTopic(topic) => store(pipeline, topic, &event, origin).await.map_err(Undelivered::Failed)?,
     }
     pipeline.learn(&event);
     Ok(())

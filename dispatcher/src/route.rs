@@ -41,3 +41,34 @@ impl Route {
         }
     }
 }
+
+/// The URL without user and password.
+pub(crate) fn without_user(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    match authority.rsplit_once('@') {
+        Some((user, _host)) => {
+            format!("{scheme}://{}", rest.strip_prefix(user).unwrap_or(rest).trim_start_matches('@'))
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What is shown of a target.
+
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_user() {
+        for (url, shown) in [
+            ("http://host/path", "http://host/path"),
+            ("http://user:pass@host:80/a@b", "http://host:80/a@b"),
+            ("http://u@host", "http://host"),
+            ("http://host/?q=a@b", "http://host/?q=a@b"),
+        ] {
+            assert_eq!(without_user(url), shown);
+        }
+    }
+}

@@ -244,8 +244,11 @@ fn shared_by(common: Common, producer: RecordProducer, url: &str, egress: &str, 
     let links = Links { producer, tokens, reply_keys, event_types, metrics: metrics.egress(egress) };
     Shared {
         pipeline: Snapshot::new(Pipeline::build(resource, egress, &[], &settings, links).unwrap()),
-        slots: Slots::new(settings.consumer.in_flight_max, settings.consumer.in_flight_bytes)
-            .with_room(settings.consumer.waiting_bytes),
+        slots: Slots::new(
+            settings.consumer.in_flight_max,
+            settings.consumer.in_flight_bytes,
+            settings.consumer.waiting_bytes,
+        ),
         order: match egress.order {
             DeliveryOrder::Ordered if settings.consumer.ordered_by_key => Order::Key,
             DeliveryOrder::Ordered => Order::Partition,

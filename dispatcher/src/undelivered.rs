@@ -24,6 +24,9 @@ pub(crate) const SUFFIX: &str = ".undelivered";
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// A held record waits for nothing but the end of its partition; it is taken up so seldom that it costs nothing.
+const HOLDING_PAUSE: Duration = Duration::from_secs(3600);
+
 /// Keeps the record in the way the settings ask for.
 ///
 /// # Errors
@@ -50,8 +53,9 @@ async fn park(
 ) -> Result<Outcome, Undelivered> {
     let topic = format!("{}{SUFFIX}", record.topic);
     let mut reasons = reasons(pipeline, record, failure);
-    let mut pause = FIRST_PAUSE;
+    let mut made = slot.attempts_before();
     loop {
+        made += 1;
         let error = match store(&pipeline.producer, &topic, record, &reasons).await {
             Ok(()) => return Ok(Outcome::Undelivered),
             Err(error) => error,
@@ -61,6 +65,7 @@ async fn park(
             let (partition, offset) = (record.partition, record.offset);
             warn!(topic, partition, offset, reason = %failure, "undelivered record has no room for its reasons");
             reasons.clear();
+            made -= 1;
             continue;
         }
         if error.is_authorization() || error.is_too_large() {
@@ -71,8 +76,9 @@ async fn park(
         } else {
             warn!(topic, %error, "undelivered record is not stored yet");
         }
-        slot.pause(pause).await.map_err(|_stopping| Undelivered::Abandoned)?;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(made - 1)).min(LONGEST_PAUSE);
+        pipeline.live.not_kept(made, &error, pause);
+        slot.park(made, pause).await.map_err(|_stopping| Undelivered::Abandoned)?;
     }
 }
 
@@ -83,16 +89,20 @@ async fn hold(
     failure: &Failure,
     slot: &mut Slot,
 ) -> Result<Outcome, Undelivered> {
-    error!(
-        egress = %pipeline.egress.uid,
-        topic = %record.topic,
-        partition = record.partition,
-        offset = record.offset,
-        error = %failure,
-        "undelivered record holds its partition"
-    );
+    let mut looked = slot.attempts_before();
+    if looked == 0 {
+        error!(
+            egress = %pipeline.egress.uid,
+            topic = %record.topic,
+            partition = record.partition,
+            offset = record.offset,
+            error = %failure,
+            "undelivered record holds its partition"
+        );
+    }
     loop {
-        slot.pause(LONGEST_PAUSE).await.map_err(|_stopping| Undelivered::Abandoned)?;
+        looked += 1;
+        slot.park(looked, HOLDING_PAUSE).await.map_err(|_stopping| Undelivered::Abandoned)?;
     }
 }
 

@@ -1,8 +1,8 @@
 //! What one partition does next: which record may start, which waits for what, and how far it may be committed.
 //!
 //! Pure: no tasks, no clock, no HTTP; `partition` feeds it and acts. A record that was received is in one of four
-//! places until it is finished: behind an earlier record of its key, ready to start, started, or parked until its next
-//! attempt is due.
+//! places until it is finished: behind an earlier record of its key, ready to start (for the first time, or because it is
+//! due again), started, or parked until its next attempt is due.
 //! Source: dispatcher spec 2; design rows 3, 6 and 10.
 
 mod keys;
@@ -59,6 +59,10 @@ pub(crate) struct Window<W> {
     tracker: Tracker,
     keys: Keys<Item<W>>,
     ready: VecDeque<Item<W>>,
+    /// Those whose pause is over.
+    due: VecDeque<Item<W>>,
+    /// Where both want to start, they take turns.
+    due_before: bool,
     started: usize,
     parked: BTreeMap<(Instant, i64), Item<W>>,
 }
@@ -72,6 +76,8 @@ impl<W> Window<W> {
             tracker: Tracker::resume(finished),
             keys: Keys::default(),
             ready: VecDeque::new(),
+            due: VecDeque::new(),
+            due_before: false,
             started: 0,
             parked: BTreeMap::new(),
         }
@@ -104,14 +110,36 @@ impl<W> Window<W> {
         received
     }
 
-    /// The record that should start next.
+    /// The record that should start next: one whose pause is over before one that has not started yet, but not two of
+    /// them in a row while one waits.
     pub(crate) fn next(&self) -> Option<&Item<W>> {
-        self.ready.front()
+        if self.due_is_next() { self.due.front() } else { self.ready.front() }
     }
 
     /// Starts the record that [`Window::next`] names. It must be followed by `finished` or `park`.
     pub(crate) fn start(&mut self) -> Option<Item<W>> {
+        if self.due_is_next() {
+            self.due_before = true;
+            return self.start_due();
+        }
         let item = self.ready.pop_front()?;
+        self.due_before = false;
+        self.started += 1;
+        Some(item)
+    }
+
+    fn due_is_next(&self) -> bool {
+        !self.due.is_empty() && (self.ready.is_empty() || !self.due_before)
+    }
+
+    /// Whether a parked record is due and has not been started yet.
+    pub(crate) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// Starts a record whose pause is over, whoever else waits.
+    pub(crate) fn start_due(&mut self) -> Option<Item<W>> {
+        let item = self.due.pop_front()?;
         self.started += 1;
         Some(item)
     }
@@ -131,14 +159,18 @@ impl<W> Window<W> {
         self.parked.insert((due, item.offset), item);
     }
 
-    /// Makes parked records that are due ready.
-    pub(crate) fn wake(&mut self, now: Instant) {
-        while let Some(first) = self.parked.first_entry() {
-            if first.key().0 > now {
-                return;
-            }
-            self.ready.push_back(first.remove());
+    /// Parked records that are due may start. Returns whether there are any.
+    pub(crate) fn wake(&mut self, now: Instant) -> bool {
+        let before = self.due.len();
+        while let Some(first) = self.parked.first_entry().filter(|first| first.key().0 <= now) {
+            self.due.push_back(first.remove());
         }
+        self.due.len() > before
+    }
+
+    /// How many records wait for their next attempt.
+    pub(crate) fn parked(&self) -> usize {
+        self.parked.len()
     }
 
     /// When [`Window::wake`] has something to do.

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 
 use super::feed::{self, Feed};
 use super::known::{Commits, Known};
-use crate::committer::{self, Committed};
+use crate::committer::list::{Committed, list};
 use crate::offsets::metadata::Scope;
 use crate::offsets::ranges::Ranges;
 use crate::partition::{Partition, QUEUED_RECORDS, Shared};
@@ -35,6 +35,8 @@ const REPEAT: Duration = Duration::from_secs(30);
 /// What starting a partition's task needs.
 pub(crate) struct Membership {
     pub(crate) egress: String,
+    /// For logs, by commas.
+    pub(crate) topics: String,
     pub(crate) shared: Shared,
     pub(crate) revoke_wait: Duration,
     pub(crate) group: Arc<str>,
@@ -101,8 +103,13 @@ impl Context {
     /// Logs what the client complains about, each kind once in a while: it does so several times a second while a broker
     /// is away, and on two ways.
     pub(crate) fn report(&self, error: &KafkaError, reason: &str) {
+        let pipeline = self.membership.shared.pipeline.load();
+        pipeline.live.kafka_failed(if reason.is_empty() { error.to_string() } else { format!("{error}: {reason}") });
+        let code = error.rdkafka_error_code().map_or_else(|| "other".to_owned(), |code| format!("{code:?}"));
+        pipeline.metrics.kafka.failed(&code);
         if self.errors.is_news(error.rdkafka_error_code(), Instant::now()) {
-            warn!(egress = %self.membership.egress, %error, reason, "Kafka client reports an error");
+            let Membership { egress, group, topics, .. } = &self.membership;
+            warn!(%egress, consumer_group = %group, %topics, %error, reason, "Kafka client reports an error");
         }
     }
 
@@ -148,6 +155,9 @@ impl Context {
             } else {
                 warn!(topic, partition, "partition has no queue and is not read");
             }
+        }
+        if assigned.count() > 0 {
+            self.membership.shared.pipeline.load().live.kafka_works();
         }
         info!(egress = %self.membership.egress, partitions = %names(assigned), "Partitions assigned");
     }
@@ -221,7 +231,7 @@ impl Context {
         if offsets.is_empty() {
             return;
         }
-        let result = committer::list(&offsets).and_then(|list| consumer.commit(&list, CommitMode::Sync));
+        let result = list(&offsets).and_then(|list| consumer.commit(&list, CommitMode::Sync));
         if let Err(error) = result {
             warn!(egress = %self.membership.egress, %error, "last commit failed; records will be delivered again");
         }

@@ -4,8 +4,8 @@ use millrace_config::snapshot::Snapshot;
 use serde::Serialize;
 
 use super::Spec;
-use crate::debug::without_user;
 use crate::pipeline::Pipeline;
+use crate::route::without_user;
 use crate::window::Order;
 
 /// What an egress is doing, for `/debug/egresses`.

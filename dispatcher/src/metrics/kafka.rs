@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use millrace_config::contract::Egress;
 use millrace_runtime::metrics::family::{MAX_SERIES_PER_OWNER, OwnerLabels};
-use millrace_runtime::metrics::{GaugeFamily, Metrics, MetricsError, Series};
-use prometheus::IntGauge;
+use millrace_runtime::metrics::{CounterFamily, GaugeFamily, Metrics, MetricsError, Series};
+use prometheus::{IntCounter, IntGauge};
 use serde::{Deserialize, Serialize};
 
 const LAG: &str = "millrace_dispatcher_lag_records";
+const FAILURES: &str = "millrace_dispatcher_kafka_errors_total";
 /// The client library in use. The peer names Kafka's version here.
 const VERSION: &str = "librdkafka";
 
@@ -42,6 +43,7 @@ pub(crate) const STATISTICS_SECONDS: u32 = 15;
 #[derive(Clone, Debug)]
 pub(crate) struct KafkaFamilies {
     lag: GaugeFamily,
+    failures: CounterFamily,
     /// Absent: `DISABLE_KAFKA_CLIENTS_METRICS`.
     clients: Option<ClientFamilies>,
 }
@@ -62,7 +64,9 @@ impl KafkaFamilies {
     pub(crate) fn register(metrics: &Metrics, clients: bool) -> Result<Self, MetricsError> {
         let lag = metrics.family(LAG, "Records between the committed offset and the end of the topic", &["topic"])?;
         let clients = if clients { Some(ClientFamilies::register(metrics)?) } else { None };
-        Ok(Self { lag, clients })
+        let failures =
+            metrics.family(FAILURES, "What the Kafka client complained about, by librdkafka's code", &["error"])?;
+        Ok(Self { lag, failures, clients })
     }
 
     /// The series of one egress.
@@ -73,6 +77,7 @@ impl KafkaFamilies {
         ]);
         KafkaSeries {
             lag: self.lag.series(owner.clone()),
+            failures: self.failures.series(owner.clone()),
             clients: self.clients.as_ref().map(|families| ClientSeries {
                 client: families.client.clone().map(|family| family.series(client.clone())),
                 topic: families.topic.clone().map(|family| family.series(client.clone())),
@@ -95,6 +100,7 @@ impl ClientFamilies {
 #[derive(Clone, Debug)]
 pub(crate) struct KafkaSeries {
     lag: Arc<Series<IntGauge>>,
+    failures: Arc<Series<IntCounter>>,
     clients: Option<ClientSeries>,
 }
 
@@ -106,6 +112,13 @@ struct ClientSeries {
 }
 
 impl KafkaSeries {
+    /// The client complained; `code` is librdkafka's name of it.
+    pub(crate) fn failed(&self, code: &str) {
+        if let Some(counter) = self.failures.with(&[code]) {
+            counter.inc();
+        }
+    }
+
     /// Takes in what the client says.
     pub(crate) fn set(&self, statistics: &Statistics) {
         for (topic, found) in &statistics.topics {

@@ -132,6 +132,11 @@ impl PressureMetrics {
         }
     }
 
+    /// Attempts that wait, for whatever reason.
+    pub(crate) fn waiting_now(&self) -> i64 {
+        self.waiting.iter().flatten().map(IntGauge::get).sum()
+    }
+
     /// Counts an attempt that waits until the guard is dropped.
     pub(crate) fn waiting(&self, reason: Reason) -> Waiting<'_> {
         let [rate, breaker, limit, connection] = &self.waiting;

@@ -14,6 +14,7 @@ use tracing::error;
 
 use super::{Partition, QUEUED_RECORDS, Shared};
 use crate::dispatch::{Dispatched, dispatch};
+use crate::live::ParkedRecords;
 use crate::offsets::Received;
 use crate::offsets::metadata::{self, Scope};
 use crate::progress::{Commit, Progress};
@@ -31,6 +32,8 @@ const PANIC_PAUSE: Duration = Duration::from_secs(60);
 /// Whether a record may start now.
 pub(super) enum NextSlot {
     Free(Slot),
+    /// For a record whose pause is over.
+    Due(Slot),
     Later(Taking),
     /// Nothing is ready, or nothing may start.
     NotNow,
@@ -67,6 +70,8 @@ pub(super) struct Task {
     pub(super) stopping: CancellationToken,
     window: Window<Work>,
     member: Member,
+    /// For the debug page.
+    parked: Arc<ParkedRecords>,
     hasher: RandomState,
     running: usize,
     running_bytes: usize,
@@ -81,6 +86,7 @@ impl Task {
         Self {
             window: Window::new(shared.order, finished, shared.commit_metadata),
             member: shared.slots.join(),
+            parked: shared.pipeline.load().live.partition(),
             shared,
             scope,
             records,
@@ -107,11 +113,7 @@ impl Task {
             Order::Key => {
                 (record.key().map(|key| self.hasher.hash_one(key)), Some(self.member.share.enter(size_bytes)))
             }
-            Order::Partition => {
-                self.shared.pipeline.load().metrics.queued(&record, self.records.len());
-                (None, None)
-            }
-            Order::Unordered => (None, None),
+            Order::Partition | Order::Unordered => (None, None),
         };
         let work = Work { record, attempts: Attempts::default(), place };
         match self.window.receive(offset, key, work) {
@@ -134,29 +136,49 @@ impl Task {
     pub(super) fn next_slot(&self) -> NextSlot {
         // Without a fair share of the slots, one of those that run has to end first.
         let next = self.window.next().filter(|_| self.member.may_start(self.running, self.running_bytes));
-        let Some(next) = next else { return NextSlot::NotNow };
-        let size_bytes = next.work.record.size_bytes();
-        match self.shared.slots.try_take(size_bytes, &self.stopping) {
-            Some(slot) => NextSlot::Free(slot),
-            None => NextSlot::Later(Box::pin(self.shared.slots.clone().take(size_bytes, self.stopping.clone()))),
+        let size_bytes = next.map(|next| next.work.record.size_bytes());
+        if let Some(slot) = size_bytes.and_then(|size| self.shared.slots.try_take(size, &self.stopping)) {
+            return NextSlot::Free(slot);
+        }
+        match (self.reserved_slot(), size_bytes) {
+            (Some(slot), _) => NextSlot::Due(slot),
+            (None, Some(size)) => {
+                NextSlot::Later(Box::pin(self.shared.slots.clone().take(size, self.stopping.clone())))
+            }
+            (None, None) => NextSlot::NotNow,
         }
     }
 
-    /// The pipeline is the one in force when the delivery starts.
+    /// A slot of those that are kept for records whose pause is over, if there is such a record.
+    pub(super) fn reserved_slot(&self) -> Option<Slot> {
+        if self.window.has_due() { self.shared.slots.try_take_reserved(&self.stopping) } else { None }
+    }
+
     pub(super) fn start(&mut self, slot: Slot) -> Option<Running> {
-        let mut item = self.window.start()?;
-        // What it needs now, the slot has.
-        item.work.place = None;
+        let item = self.window.start()?;
+        Some(self.run(item, slot))
+    }
+
+    pub(super) fn start_due(&mut self, slot: Slot) -> Option<Running> {
+        let item = self.window.start_due()?;
+        Some(self.run(item, slot))
+    }
+
+    /// The pipeline is the one in force when the delivery starts.
+    fn run(&mut self, mut item: Item<Work>, slot: Slot) -> Running {
         let size_bytes = item.work.record.size_bytes();
         self.running += 1;
         self.running_bytes += size_bytes;
-        let mut slot = slot.resume(item.work.attempts, &self.member.share, size_bytes);
+        let mut slot = slot.resume(item.work.attempts.clone(), item.work.place.take(), &self.member.share, size_bytes);
         let pipeline = self.shared.pipeline.load();
-        Some(Box::pin(async move {
+        if self.shared.order == Order::Partition {
+            pipeline.metrics.queued(&item.work.record, self.records.len());
+        }
+        Box::pin(async move {
             let delivery = AssertUnwindSafe(dispatch(&pipeline, &item.work.record, &mut slot)).catch_unwind();
             let dispatched = delivery.await.ok();
             Ended { item, dispatched, parked: slot.take_parked() }
-        }))
+        })
     }
 
     pub(super) fn settle(&mut self, ended: Ended) {
@@ -174,17 +196,23 @@ impl Task {
             (None, _) => self.after_panic(&item.work),
         };
         // What was parked before is as small as it gets.
-        let again = item.work.attempts.made > 0;
+        let again = item.work.attempts.since.is_some();
         let record = if again { item.work.record } else { item.work.record.shrunk() };
         item.work = Work { record, attempts: parked.attempts, place: Some(parked.place) };
         self.window.park(item, parked.due);
+        self.show_parked();
+    }
+
+    fn show_parked(&self) {
+        let next_due_in = self.window.next_due().map(|due| due.saturating_duration_since(Instant::now()));
+        self.parked.are(self.window.parked(), next_due_in);
     }
 
     fn after_panic(&self, work: &Work) -> Parked {
         let Record { topic, partition, offset, .. } = &work.record;
         error!(%topic, partition, offset, "delivery panicked; it is tried again");
         let place = self.member.share.enter(work.record.size_bytes());
-        Parked { due: Instant::now() + PANIC_PAUSE, attempts: work.attempts, place }
+        Parked { due: Instant::now() + PANIC_PAUSE, attempts: work.attempts.clone(), place }
     }
 
     pub(super) fn wake_at(&self, stopped: bool) -> Option<Instant> {
@@ -196,7 +224,9 @@ impl Task {
     }
 
     pub(super) fn wake(&mut self, now: Instant) {
-        self.window.wake(now);
+        if self.window.wake(now) {
+            self.show_parked();
+        }
         if self.tell_at.is_some_and(|tell_at| tell_at <= now) {
             self.tell_now();
         }

@@ -5,15 +5,20 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use bytes::Bytes;
+
 use super::task::Work;
 use super::*;
 use crate::offsets::metadata;
+use crate::outcome::Failure;
 use crate::slot::Attempts;
+use crate::slot::later::Later;
 use crate::slot::room::{self, Room};
 use crate::testing::{Script, Subscriber, keyed_record, shared};
 use crate::window::Window;
 
 struct Bench {
+    pipeline: Snapshot<Pipeline>,
     slots: Slots,
     sender: mpsc::Sender<Record>,
     progress: Arc<Progress>,
@@ -28,7 +33,11 @@ impl Bench {
 
     fn resume(subscriber: &Subscriber, order: &str, egress: &str, properties: &str, finished: Ranges) -> Self {
         let shared = shared(subscriber, &format!(r#","deliveryOrder":"{order}"{egress}"#), properties);
-        let slots = shared.slots.clone();
+        Self::of(shared, finished)
+    }
+
+    fn of(shared: Shared, finished: Ranges) -> Self {
+        let (slots, pipeline) = (shared.slots.clone(), shared.pipeline.clone());
         let (sender, records) = mpsc::channel(QUEUED_RECORDS);
         let progress = Arc::new(Progress::new(std::thread::current()));
         let stopping = CancellationToken::new();
@@ -42,7 +51,7 @@ impl Bench {
         };
         #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
         let task = tokio::spawn(partition.run());
-        Self { slots, sender, progress, stopping, task }
+        Self { pipeline, slots, sender, progress, stopping, task }
     }
 
     async fn send(&self, offsets: impl IntoIterator<Item = i64>) {
@@ -55,6 +64,15 @@ impl Bench {
         let record = keyed_record(offset, key);
         self.progress.queued(record.size_bytes());
         self.sender.send(record).await.unwrap();
+    }
+
+    async fn wait_until(&self, condition: impl Fn(&Pipeline) -> bool) {
+        let reached = tokio::time::timeout(Duration::from_secs(10), async {
+            while !condition(&self.pipeline.load()) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        assert!(reached.await.is_ok(), "{:?}", self.pipeline.load().subscriber.pressure.view());
     }
 
     async fn wait_for_commit(&self, offset: i64) {
@@ -354,8 +372,123 @@ async fn a_partition_whose_deliveries_hang_leaves_slots_to_others() {
     bench.wait_for_commit(20).await;
 }
 
+/// So few bytes that two records which keep theirs while they wait let nothing else pass.
+const NO_ROOM_IN_FLIGHT: &str = "millrace.in.flight.bytes=2048\n";
+const LONG_PAUSE: &str = r#""retry":3,"backoffPolicy":"Linear","backoffDelay":"600000""#;
+const SHORT_PAUSE: &str = r#""retry":3,"backoffPolicy":"Linear","backoffDelay":"20""#;
+
+fn refusing(times: usize) -> Vec<Script> {
+    let mut scripts = vec![Script::status(400); times];
+    scripts.push(Script::status(202));
+    scripts
+}
+
 #[tokio::test]
-async fn a_hundred_thousand_waiting_retries_cost_what_their_room_counts() {
+async fn events_whose_dead_letter_sink_is_away_hold_back_no_others() {
+    let subscriber = Subscriber::start().await;
+    subscriber.answer("/subscriber", &refusing(50));
+    subscriber.answer("/dead", &[Script::status(503)]);
+    let egress = format!(r#","egressConfig":{{"deadLetter":"URL/dead",{LONG_PAUSE}}}"#);
+    let bench = Bench::start(&subscriber, "UNORDERED", &egress, NO_ROOM_IN_FLIGHT);
+    bench.send(0..100).await;
+    subscriber.wait("/subscriber", 100).await;
+    bench.wait_until(|pipeline| pipeline.live.parked() == 50).await;
+    assert_eq!(subscriber.arrivals("/dead").len(), 50);
+    let next = bench.pipeline.load().live.next_retry_ms().unwrap();
+    assert!(next > millrace_runtime::clock::now_millis() + 590_000);
+    bench.stopping.cancel();
+    tokio::time::timeout(Duration::from_secs(10), bench.task).await.expect("the partition stops").unwrap();
+    assert_eq!(bench.progress.open(), 50, "whoever reads on sends them again");
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_was_parked_goes_on_where_it_was() {
+    let subscriber = Subscriber::start().await;
+    let refusal = Script { body: "no room", headers: vec![("kne-kind", "Quota")], ..Script::status(400) };
+    subscriber.answer("/subscriber", &[refusal, Script::status(202)]);
+    subscriber.answer("/dead", &[Script::status(503), Script::status(503), Script::status(200)]);
+    let egress = format!(r#","egressConfig":{{"deadLetter":"URL/dead",{SHORT_PAUSE}}}"#);
+    let bench = Bench::start(&subscriber, "ORDERED", &egress, DROP);
+    bench.send([0, 1]).await;
+    bench.wait_for_commit(2).await;
+    let (arrivals, letters) = (subscriber.arrivals("/subscriber"), subscriber.arrivals("/dead"));
+    assert_eq!((arrivals.len(), letters.len()), (2, 3), "the subscriber is not asked again");
+    assert!(arrivals[1].at > letters[2].at, "its successor waits for it");
+    for letter in &letters {
+        assert_eq!(letter.headers["ce-knativeerrorcode"], "400");
+        assert_eq!(letter.headers["ce-knativeerrordata"], "bm8gcm9vbQ==");
+        assert_eq!(letter.headers["ce-kind"], "Quota");
+        assert_eq!(letter.headers["ce-knativeerrordest"], format!("{}/subscriber", subscriber.url));
+        assert_eq!(letter.body.as_ref(), b"payload");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_sink_has_all_its_attempts_also_when_they_wait_in_between() {
+    let subscriber = Subscriber::start().await;
+    subscriber.answer("/subscriber", &refusing(3));
+    subscriber.answer("/dead", &[Script::status(503)]);
+    let egress = format!(r#","egressConfig":{{"deadLetter":"URL/dead",{SHORT_PAUSE}}}"#);
+    let bench = Bench::start(&subscriber, "UNORDERED", &egress, DROP);
+    bench.send(0..3).await;
+    bench.wait_for_commit(3).await;
+    assert_eq!((subscriber.arrivals("/subscriber").len(), subscriber.arrivals("/dead").len()), (3, 12));
+}
+
+#[tokio::test]
+async fn a_reply_that_was_parked_is_sent_as_it_came_and_the_subscriber_is_not_asked_again() {
+    let subscriber = Subscriber::start().await;
+    let event = vec![
+        ("ce-specversion", "1.0"),
+        ("ce-id", "answer"),
+        ("ce-source", "/r"),
+        ("ce-type", "reply"),
+        ("content-type", "text/plain"),
+        ("x-other", "not part of the event"),
+    ];
+    subscriber.answer("/subscriber", &[Script { headers: event, body: "hello", ..Script::status(200) }]);
+    subscriber.answer("/reply", &[Script::status(503), Script::status(500), Script::status(202)]);
+    let egress = format!(r#","replyUrl":"URL/reply","egressConfig":{{{SHORT_PAUSE}}}"#);
+    let bench = Bench::start(&subscriber, "ORDERED", &egress, DROP);
+    bench.send([0]).await;
+    bench.wait_for_commit(1).await;
+    assert_eq!(subscriber.arrivals("/subscriber").len(), 1);
+    let replies = subscriber.arrivals("/reply");
+    assert_eq!(replies.len(), 3);
+    for reply in replies {
+        assert_eq!((reply.id.as_str(), reply.body.as_ref()), ("answer", &b"hello"[..]));
+        assert_eq!(reply.headers["content-type"], "text/plain");
+    }
+}
+
+#[tokio::test]
+async fn replies_whose_target_is_away_hold_back_no_other_events() {
+    let subscriber = Subscriber::start().await;
+    let event = vec![("ce-specversion", "1.0"), ("ce-id", "answer"), ("ce-source", "/r"), ("ce-type", "reply")];
+    let mut scripts = vec![Script { headers: event, body: "hello", ..Script::status(200) }; 20];
+    scripts.push(Script::status(202));
+    subscriber.answer("/subscriber", &scripts);
+    subscriber.answer("/reply", &[Script::status(503)]);
+    let egress = format!(r#","replyUrl":"URL/reply","egressConfig":{{{LONG_PAUSE}}}"#);
+    let bench = Bench::start(&subscriber, "UNORDERED", &egress, NO_ROOM_IN_FLIGHT);
+    bench.send(0..60).await;
+    subscriber.wait("/subscriber", 60).await;
+    bench.wait_until(|pipeline| pipeline.live.parked() == 20).await;
+}
+
+#[tokio::test]
+async fn blocked_records_hold_back_no_others_where_order_does_not_matter() {
+    let subscriber = Subscriber::start().await;
+    subscriber.answer("/subscriber", &refusing(20));
+    let properties = format!("{NO_ROOM_IN_FLIGHT}millrace.undelivered=block\n");
+    let bench = Bench::start(&subscriber, "UNORDERED", "", &properties);
+    bench.send(0..60).await;
+    subscriber.wait("/subscriber", 60).await;
+    bench.wait_until(|pipeline| pipeline.live.parked() == 20).await;
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_waiting_records_cost_what_their_room_counts() {
     const RECORDS: usize = 100_000;
     let share = Room::new(usize::MAX).share();
     let mut window = Window::new(Order::Unordered, Ranges::default(), true);
@@ -363,12 +496,15 @@ async fn a_hundred_thousand_waiting_retries_cost_what_their_room_counts() {
     let mut counted = 0;
     for offset in 0..i64::try_from(RECORDS).unwrap() {
         let record = keyed_record(offset, None);
-        counted += record.size_bytes();
+        let later = (offset % 2 == 0).then(refused);
+        let size_bytes = record.size_bytes() + later.as_ref().map_or(0, Later::size_bytes);
+        counted += size_bytes;
         let work = Work { record, attempts: Attempts::default(), place: None };
         window.receive(offset, None, work);
         let mut item = window.start().unwrap();
-        let place = Some(share.enter(item.work.record.size_bytes()));
-        item.work = Work { record: item.work.record.shrunk(), attempts: item.work.attempts, place };
+        let place = Some(share.enter(size_bytes));
+        item.work =
+            Work { record: item.work.record.shrunk(), attempts: Attempts { later, ..Attempts::default() }, place };
         window.park(item, Instant::now() + Duration::from_secs(offset.unsigned_abs() % 600));
     }
     let cost = resident_bytes().saturating_sub(before);
@@ -379,9 +515,43 @@ async fn a_hundred_thousand_waiting_retries_cost_what_their_room_counts() {
     assert_eq!(window.committable().unwrap().unfinished, RECORDS);
 }
 
+/// What waits with a record whose dead letter sink is away.
+fn refused() -> Later {
+    let (status, body) = (http::StatusCode::BAD_REQUEST, Bytes::copy_from_slice(&[b'x'; 200]));
+    Later::DeadLetter(Arc::new(Failure::Status { status, headers: Box::default(), body }))
+}
+
 fn resident_bytes() -> usize {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap();
     text.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+#[tokio::test]
+async fn a_retry_that_is_due_gets_the_next_place_however_many_first_attempts_wait() {
+    let subscriber = Subscriber::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Script { gate: Some(Arc::clone(&gate)), ..Script::status(200) };
+    subscriber.answer("/subscriber", &[Script::status(500), held]);
+    let egress = r#","egressConfig":{"retry":3,"backoffPolicy":"Linear","backoffDelay":"100"}"#;
+    let properties = "maxPoolSize=100
+millrace.in.flight.max=80
+millrace.retry.jitter=0
+";
+    let bench = Bench::start(&subscriber, "UNORDERED", egress, properties);
+    bench.send([0]).await;
+    subscriber.wait("/subscriber", 1).await;
+    // 50 are under way, as many as the adaptive limit begins with; the others that have a slot wait for their turn.
+    bench.send(1..200).await;
+    subscriber.wait("/subscriber", 51).await;
+    // Thirty that have not started, and the one whose pause is over: it has a slot though all are taken.
+    bench.wait_until(|pipeline| pipeline.subscriber.pressure.view().waiting == 31).await;
+    gate.add_permits(2);
+    let arrivals = subscriber.wait("/subscriber", 53).await;
+    let ids: Vec<_> = arrivals[51..].iter().map(|arrival| arrival.id.as_str()).collect();
+    // At most one first attempt stood before it.
+    assert!(ids.contains(&"event-0"), "{ids:?}");
+    gate.add_permits(1000);
+    bench.wait_for_commit(200).await;
 }
 
 /// The peer's retry contract, for more events than the adaptive limit begins with.

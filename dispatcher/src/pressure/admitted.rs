@@ -1,4 +1,4 @@
-//! Leave for one attempt, and what came of it.
+//! Leave for one attempt, or why there is none, and what came of it.
 
 use std::time::Duration;
 
@@ -6,6 +6,31 @@ use super::Pressure;
 use super::breaker::Finding;
 use super::limit::Signal;
 use super::permits::Permit;
+use crate::slot::Stopping;
+
+/// How an event waits for a target that is down.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    /// How long it may still wait.
+    pub(crate) left: Duration,
+    /// It keeps its slot, so that nothing more is read meanwhile. Otherwise [`NotAdmitted::Down`] says when to ask again.
+    pub(crate) in_place: bool,
+}
+
+/// Why an attempt may not start.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NotAdmitted {
+    /// The partition stops.
+    Stopping,
+    /// The target is down. Whoever waits asks again after this time or somewhat later: not all at once.
+    Down { ask_again_in: Duration },
+}
+
+impl From<Stopping> for NotAdmitted {
+    fn from(Stopping: Stopping) -> Self {
+        Self::Stopping
+    }
+}
 
 /// What came of an attempt, as far as pressure goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,15 +1,18 @@
 //! A number of permits that can be changed while they are out.
 //!
-//! Waiting is in the order of asking. When the number goes down, permits that are out are owed: they disappear when they
-//! come back.
+//! Waiting is in the order of asking, but a retry passes all first attempts but one (`line`). When the number goes down,
+//! permits that are out are owed: they disappear when they come back.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::line::{Line, Turn};
+
 #[derive(Debug)]
 pub(crate) struct Permits {
     semaphore: Semaphore,
+    line: Line,
     owed: AtomicU32,
 }
 
@@ -22,7 +25,7 @@ pub(crate) struct Permit<'a> {
 
 impl Permits {
     pub(crate) fn new(number: u32) -> Self {
-        Self { semaphore: Semaphore::new(count(number)), owed: AtomicU32::new(0) }
+        Self { semaphore: Semaphore::new(count(number)), line: Line::default(), owed: AtomicU32::new(0) }
     }
 
     pub(crate) fn try_take(&self) -> Option<Permit<'_>> {
@@ -30,7 +33,8 @@ impl Permits {
     }
 
     /// Waits for a permit. Dropping the future gives up the place in the queue.
-    pub(crate) async fn take(&self) -> Option<Permit<'_>> {
+    pub(crate) async fn take(&self, turn: Turn) -> Option<Permit<'_>> {
+        let _head = self.line.enter(turn).await;
         self.semaphore.acquire().await.ok().map(|permit| self.permit(permit))
     }
 
@@ -70,6 +74,9 @@ impl Drop for Permit<'_> {
 fn count(permits: u32) -> usize {
     usize::try_from(permits).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS)
 }
+
+#[cfg(test)]
+mod simulation;
 
 #[cfg(test)]
 mod tests {

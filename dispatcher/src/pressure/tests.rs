@@ -9,7 +9,11 @@ use super::*;
 use crate::metrics::Role;
 use crate::metrics::pressure::PressureFamilies;
 
-const NO_PATIENCE: Patience = Patience(Duration::ZERO);
+const NO_PATIENCE: Patience = waits(Duration::ZERO);
+
+const fn waits(left: Duration) -> Patience {
+    Patience { left, in_place: true }
+}
 
 fn settings(max: u32) -> PressureSettings {
     let bounds = Bounds { max, wire: max };
@@ -34,7 +38,7 @@ fn report(reached: bool) -> Report {
 async fn take_down(pressure: &Pressure, stopping: &CancellationToken) {
     for _ in 0..=60 {
         tokio::time::advance(Duration::from_millis(500)).await;
-        pressure.admit(&mut Patience(Duration::ZERO), stopping).await.unwrap().report(report(false));
+        pressure.admit(Turn::First, &mut waits(Duration::ZERO), stopping).await.unwrap().report(report(false));
     }
 }
 
@@ -43,10 +47,10 @@ async fn no_more_attempts_than_allowed_are_under_way_and_stopping_ends_the_wait_
     let (pressure, metrics) = pressure(settings(2));
     let stopping = CancellationToken::new();
     let (mut first, mut second, mut third) = (NO_PATIENCE, NO_PATIENCE, NO_PATIENCE);
-    let one = pressure.admit(&mut first, &stopping).await.unwrap();
-    let _two = pressure.admit(&mut second, &stopping).await.unwrap();
+    let one = pressure.admit(Turn::First, &mut first, &stopping).await.unwrap();
+    let _two = pressure.admit(Turn::First, &mut second, &stopping).await.unwrap();
     {
-        let waiting = pressure.admit(&mut third, &stopping);
+        let waiting = pressure.admit(Turn::First, &mut third, &stopping);
         tokio::pin!(waiting);
         assert!(futures_util::poll!(&mut waiting).is_pending());
         assert!(
@@ -55,12 +59,12 @@ async fn no_more_attempts_than_allowed_are_under_way_and_stopping_ends_the_wait_
         drop(one);
         let _three = waiting.await.unwrap();
     }
-    let _three = pressure.admit(&mut third, &stopping).await.unwrap();
-    let waiting = pressure.admit(&mut first, &stopping);
+    let _three = pressure.admit(Turn::First, &mut third, &stopping).await.unwrap();
+    let waiting = pressure.admit(Turn::First, &mut first, &stopping);
     tokio::pin!(waiting);
     assert!(futures_util::poll!(&mut waiting).is_pending());
     stopping.cancel();
-    assert_eq!(waiting.await.map(drop), Err(Stopping));
+    assert_eq!(waiting.await.map(drop), Err(NotAdmitted::Stopping));
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,10 +76,10 @@ async fn a_target_with_time_to_spare_is_allowed_more_and_an_overwhelmed_one_less
     let mut patience: Vec<_> = (0..50).map(|_| NO_PATIENCE).collect();
     let mut under_way = Vec::new();
     for patience in &mut patience {
-        under_way.push(pressure.admit(patience, &stopping).await.unwrap());
+        under_way.push(pressure.admit(Turn::First, patience, &stopping).await.unwrap());
     }
     let mut one_more = NO_PATIENCE;
-    let waiting = pressure.admit(&mut one_more, &stopping);
+    let waiting = pressure.admit(Turn::First, &mut one_more, &stopping);
     tokio::pin!(waiting);
     assert!(futures_util::poll!(&mut waiting).is_pending());
     under_way.drain(..25).for_each(|admitted| admitted.report(report(true)));
@@ -85,16 +89,16 @@ async fn a_target_with_time_to_spare_is_allowed_more_and_an_overwhelmed_one_less
     for _ in 0..5 {
         // It answered a moment ago, so it is overwhelmed and not out of order.
         let refused = Report { signal: Some(Signal::Refused), reached: Some(true), ..report(true) };
-        pressure.admit(&mut Patience(Duration::ZERO), &stopping).await.unwrap().report(refused);
+        pressure.admit(Turn::First, &mut waits(Duration::ZERO), &stopping).await.unwrap().report(refused);
     }
     assert!(metrics.text().contains(&limit(70)), "{}", metrics.text());
     let mut patience: Vec<_> = (0..70).map(|_| NO_PATIENCE).collect();
     let mut under_way = Vec::new();
     for patience in &mut patience {
-        under_way.push(pressure.admit(patience, &stopping).await.unwrap());
+        under_way.push(pressure.admit(Turn::First, patience, &stopping).await.unwrap());
     }
     let mut another = NO_PATIENCE;
-    let waiting = pressure.admit(&mut another, &stopping);
+    let waiting = pressure.admit(Turn::First, &mut another, &stopping);
     tokio::pin!(waiting);
     assert!(futures_util::poll!(&mut waiting).is_pending(), "the permits have followed the limit");
 }
@@ -107,10 +111,10 @@ async fn while_the_target_is_down_events_wait_as_long_as_their_patience_lasts() 
     assert!(metrics.text().contains("millrace_dispatcher_breaker_state{role=\"subscriber\"} 1"));
     assert!(metrics.text().contains("millrace_dispatcher_breaker_opened_total{role=\"subscriber\"} 1"));
     let began = Instant::now();
-    let mut patience = Patience(Duration::from_millis(600));
-    drop(pressure.admit(&mut patience, &stopping).await.unwrap());
-    assert_eq!((began.elapsed(), patience.0), (Duration::from_millis(600), Duration::ZERO));
-    drop(pressure.admit(&mut patience, &stopping).await.unwrap());
+    let mut patience = waits(Duration::from_millis(600));
+    drop(pressure.admit(Turn::First, &mut patience, &stopping).await.unwrap());
+    assert_eq!((began.elapsed(), patience.left), (Duration::from_millis(600), Duration::ZERO));
+    drop(pressure.admit(Turn::First, &mut patience, &stopping).await.unwrap());
     assert_eq!(began.elapsed(), Duration::from_millis(600), "without patience nobody waits");
 }
 
@@ -119,12 +123,12 @@ async fn one_looks_after_a_second_and_its_answer_frees_everybody_at_once() {
     let (pressure, metrics) = pressure(settings(1000));
     let stopping = CancellationToken::new();
     take_down(&pressure, &stopping).await;
-    let (mut one, mut two) = (Patience(Duration::from_secs(600)), Patience(Duration::from_secs(600)));
+    let (mut one, mut two) = (waits(Duration::from_secs(600)), waits(Duration::from_secs(600)));
     let began = Instant::now();
-    let looking = pressure.admit(&mut one, &stopping).await.unwrap();
+    let looking = pressure.admit(Turn::First, &mut one, &stopping).await.unwrap();
     assert_eq!(began.elapsed(), Duration::from_secs(1));
     assert!(metrics.text().contains("millrace_dispatcher_breaker_state{role=\"subscriber\"} 2"));
-    let waiting = pressure.admit(&mut two, &stopping);
+    let waiting = pressure.admit(Turn::First, &mut two, &stopping);
     tokio::pin!(waiting);
     assert!(futures_util::poll!(&mut waiting).is_pending());
     looking.report(report(true));
@@ -139,22 +143,22 @@ async fn a_look_that_is_cut_off_leaves_it_to_the_next_and_stopping_ends_the_wait
     let (pressure, _metrics) = pressure(settings(1000));
     let stopping = CancellationToken::new();
     take_down(&pressure, &stopping).await;
-    let (mut one, mut two) = (Patience(Duration::from_secs(600)), Patience(Duration::from_secs(600)));
-    let looking = pressure.admit(&mut one, &stopping).await.unwrap();
+    let (mut one, mut two) = (waits(Duration::from_secs(600)), waits(Duration::from_secs(600)));
+    let looking = pressure.admit(Turn::First, &mut one, &stopping).await.unwrap();
     let began = Instant::now();
     {
-        let waiting = pressure.admit(&mut two, &stopping);
+        let waiting = pressure.admit(Turn::First, &mut two, &stopping);
         tokio::pin!(waiting);
         assert!(futures_util::poll!(&mut waiting).is_pending());
         drop(looking);
         waiting.await.unwrap().report(report(false));
     }
     assert_eq!(began.elapsed(), Duration::ZERO);
-    let waiting = pressure.admit(&mut two, &stopping);
+    let waiting = pressure.admit(Turn::First, &mut two, &stopping);
     tokio::pin!(waiting);
     assert!(futures_util::poll!(&mut waiting).is_pending());
     stopping.cancel();
-    assert_eq!(waiting.await.map(drop), Err(Stopping));
+    assert_eq!(waiting.await.map(drop), Err(NotAdmitted::Stopping));
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,7 +167,7 @@ async fn attempts_start_no_oftener_than_the_rate_allows() {
     let stopping = CancellationToken::new();
     let began = Instant::now();
     for _ in 0..30 {
-        drop(pressure.admit(&mut Patience(Duration::ZERO), &stopping).await.unwrap());
+        drop(pressure.admit(Turn::First, &mut waits(Duration::ZERO), &stopping).await.unwrap());
     }
     let took = began.elapsed();
     assert!((Duration::from_secs(2)..Duration::from_millis(2_100)).contains(&took), "{took:?}");
@@ -174,7 +178,7 @@ async fn without_adaptation_the_bound_is_the_limit_whatever_happens() {
     let (pressure, metrics) = pressure(PressureSettings { adaptive: false, ..settings(300) });
     let stopping = CancellationToken::new();
     for _ in 0..1_000 {
-        pressure.admit(&mut Patience(Duration::ZERO), &stopping).await.unwrap().report(report(false));
+        pressure.admit(Turn::First, &mut waits(Duration::ZERO), &stopping).await.unwrap().report(report(false));
     }
     assert!(metrics.text().contains("millrace_dispatcher_concurrency_limit{role=\"subscriber\"} 300\n"));
 }
@@ -186,15 +190,45 @@ async fn a_target_that_refuses_everything_is_not_throttled_below_the_start_but_o
     let refused = Report { signal: Some(Signal::Refused), reached: Some(true), ..report(true) };
     let refuse = async || {
         for _ in 0..500 {
-            pressure.admit(&mut Patience(Duration::ZERO), &stopping).await.unwrap().report(refused);
+            pressure.admit(Turn::First, &mut waits(Duration::ZERO), &stopping).await.unwrap().report(refused);
         }
     };
     refuse().await;
     assert_eq!(pressure.view().limit, 50);
-    pressure.admit(&mut Patience(Duration::ZERO), &stopping).await.unwrap().report(report(true));
+    pressure.admit(Turn::First, &mut waits(Duration::ZERO), &stopping).await.unwrap().report(report(true));
     refuse().await;
     assert_eq!(pressure.view().limit, 1);
     tokio::time::advance(Duration::from_secs(6)).await;
     refuse().await;
     assert_eq!(pressure.view().limit, 1, "only answers raise it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_wait_in_place_is_told_when_to_ask_again() {
+    let (pressure, _metrics) = pressure(settings(1000));
+    let stopping = CancellationToken::new();
+    take_down(&pressure, &stopping).await;
+    let mut elsewhere = Patience { left: Duration::from_secs(600), in_place: false };
+    let down = pressure.admit(Turn::First, &mut elsewhere, &stopping).await.map(drop);
+    assert_eq!(down, Err(NotAdmitted::Down { ask_again_in: Duration::from_secs(1) }));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let looking = pressure.admit(Turn::First, &mut elsewhere, &stopping).await.unwrap();
+    let down = pressure.admit(Turn::First, &mut elsewhere, &stopping).await.map(drop);
+    assert_eq!(down, Err(NotAdmitted::Down { ask_again_in: Duration::from_secs(5) }), "until the look is given up");
+    looking.report(report(true));
+    assert!(pressure.admit(Turn::First, &mut elsewhere, &stopping).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_waits_behind_one_first_attempt_for_the_rate() {
+    let (pressure, _metrics) = pressure(PressureSettings { rate: Some(Rate { per_second: 1 }), ..settings(1000) });
+    let (stopping, began) = (CancellationToken::new(), Instant::now());
+    let ask = async |turn: Turn| {
+        drop(pressure.admit(turn, &mut waits(Duration::ZERO), &stopping).await.unwrap());
+        began.elapsed().as_secs()
+    };
+    assert_eq!(ask(Turn::First).await, 0);
+    let firsts = futures_util::future::join_all((0..5).map(|_| ask(Turn::First)));
+    let (firsts, retry) = tokio::join!(firsts, ask(Turn::Retry));
+    assert_eq!((firsts, retry), (vec![1, 3, 4, 5, 6], 2));
 }

@@ -16,7 +16,7 @@ use millrace_runtime::startup::with_causes;
 use super::ERROR_BODY_BYTES;
 use super::encoding::{self, EncodingError};
 use super::guard::Handle;
-use crate::outcome::{Answer, Failure};
+use crate::outcome::{Answer, Failure, telling};
 
 /// An answer's body may have this many bytes; a longer one fails the delivery. A reply is an event, and events
 /// beyond Kafka's default record size could not be stored anyway.
@@ -77,7 +77,7 @@ impl Answers {
             } else {
                 beginning
             };
-            return Err(Failure::Status { status: parts.status, headers: Box::new(parts.headers), body });
+            return Err(Failure::Status { status: parts.status, headers: Box::new(telling(&parts.headers)), body });
         }
         let mut body = match wanted {
             AnswerBody::Wanted => read_whole(body).await?,

@@ -71,6 +71,13 @@ impl Share {
     }
 }
 
+impl Place {
+    /// Whether it is room enough for a record of this size.
+    pub(super) fn holds(&self, size_bytes: usize) -> bool {
+        self.bytes >= size_bytes.saturating_add(OVERHEAD_BYTES)
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.share.room.used.fetch_sub(self.bytes, Ordering::Relaxed);

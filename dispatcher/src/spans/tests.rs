@@ -48,7 +48,7 @@ fn traced(offset: i64, flags: &str) -> Record {
 async fn run(shared: &Shared, record: &Record, attempts: Attempts) -> (Dispatched, Option<Attempts>) {
     let slot = shared.slots.clone().take(1024, CancellationToken::new()).await.unwrap();
     let member = shared.slots.join();
-    let mut slot = slot.resume(attempts, &member.share, 1024);
+    let mut slot = slot.resume(attempts, None, &member.share, 1024);
     let pipeline = shared.pipeline.load();
     let ended = tokio::time::timeout(LIMIT, dispatch(&pipeline, record, &mut slot)).await.unwrap();
     (ended, slot.take_parked().map(|parked| parked.attempts))

@@ -70,6 +70,26 @@ fn a_parked_record_holds_its_own_key_only() {
 }
 
 #[test]
+fn records_that_are_due_again_take_turns_with_those_that_have_not_started() {
+    let mut window = window(Order::Unordered);
+    for offset in 0..3 {
+        window.receive(offset, NONE, ());
+    }
+    let due = Instant::now();
+    for _ in 0..3 {
+        let item = window.start().unwrap();
+        window.park(item, due);
+    }
+    window.wake(due);
+    assert!(window.may_receive(), "they do not keep others from being read");
+    for offset in 3..7 {
+        window.receive(offset, NONE, ());
+    }
+    assert_eq!(window.start_due().unwrap().offset, 0, "there may be a slot for those only");
+    assert_eq!(started(&mut window), [1, 3, 2, 4, 5, 6]);
+}
+
+#[test]
 fn keys_do_not_matter_where_order_does_not() {
     let mut window = window(Order::Unordered);
     for offset in 0..3 {
