@@ -6,6 +6,7 @@
 //!
 //! Source: `contract.proto` of eventing-kafka-broker and its protobuf-JSON mapping.
 
+mod blank;
 pub mod credentials;
 pub mod delivery;
 pub mod error;

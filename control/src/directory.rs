@@ -32,8 +32,8 @@ use crate::jobs::{Jobs, Pace};
 use crate::metrics::ControlMetrics;
 use crate::probe::Prober;
 use crate::publish::Publisher;
+use crate::reconcile::failure::Failure;
 use crate::reconcile::observed::Observed;
-use crate::reconcile::plan::Failure;
 use crate::reconcile::{Outcome, Settings, reconcile};
 use crate::topics::Topics;
 

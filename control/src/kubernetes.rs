@@ -8,6 +8,7 @@
 mod contract_map;
 mod events;
 mod lease;
+mod marks;
 mod objects;
 mod pods;
 mod services;

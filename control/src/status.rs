@@ -17,9 +17,10 @@ use crate::addressable::Address;
 use crate::addresses::ChannelAddress;
 use crate::api::subscription::Subscription;
 use crate::features::Flags;
-use crate::reconcile::Settings;
+use crate::reconcile::failure::Failure;
 use crate::reconcile::observed::{Observed, Probe, Progress};
-use crate::reconcile::plan::{ChannelConfig, ChannelPlan, Failure, PolicyState, is_managed};
+use crate::reconcile::plan::{ChannelConfig, ChannelPlan, PolicyState, is_managed};
+use crate::reconcile::settings::Settings;
 
 /// How a channel is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use super::journey::{self, Accepted, Journeys, Row, Table};
 use super::lines::{Line, Step, Trouble};
 use super::retention::Retention;
-use super::status::{Status, StatusView};
+use super::status::Status;
+use super::status::view::StatusView;
 use super::supervisor::{Exit, Said};
 use crate::console::{Console, millis, one_line};
 

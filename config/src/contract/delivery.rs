@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
+use super::blank::{is_blank, non_blank};
 use super::error::ContractError;
-use super::{FilterSpec, Reference, filter, parse, wire};
+use super::{FilterSpec, Reference, filter, wire};
 
 /// Limit for one attempt when the contract gives none.
 pub const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -128,7 +129,7 @@ pub enum KeyType {
 
 /// Checks one egress. `inherited` is the resource's delivery, used as a whole when the egress has none of its own.
 pub(super) fn egress(wire: wire::Egress, inherited: Option<&wire::EgressConfig>) -> Result<Egress, ContractError> {
-    if parse::is_blank(&wire.consumer_group) {
+    if is_blank(&wire.consumer_group) {
         return Err(ContractError::ConsumerGroup);
     }
     let destination = target("destination", wire.destination, wire.destination_ca_certs, wire.destination_audience)?;
@@ -162,7 +163,7 @@ pub(super) fn egress(wire: wire::Egress, inherited: Option<&wire::EgressConfig>)
         v_replicas: u32::try_from(wire.v_replicas).unwrap_or(0),
         rate_limiter: flags.enable_rate_limiter,
         executor_metrics: flags.enable_ordered_executor_metrics,
-        service_account: parse::non_blank(wire.oidc_service_account_name),
+        service_account: non_blank(wire.oidc_service_account_name),
     })
 }
 
@@ -181,7 +182,7 @@ fn reply(
 
 fn delivery(wire: Option<&wire::EgressConfig>) -> Result<Delivery, ContractError> {
     let Some(wire) = wire else { return Ok(Delivery::default()) };
-    let dead_letter = match parse::is_blank(&wire.dead_letter) {
+    let dead_letter = match is_blank(&wire.dead_letter) {
         true => None,
         false => Some(target(
             "deadLetter",
@@ -209,7 +210,7 @@ fn delivery(wire: Option<&wire::EgressConfig>) -> Result<Delivery, ContractError
 fn target(field: &'static str, text: String, ca_certs: String, audience: String) -> Result<Target, ContractError> {
     let url =
         absolute_url(&text).map_err(|reason| ContractError::Url { field, found: without_password(&text), reason })?;
-    Ok(Target { url, text, ca_certs: parse::non_blank(ca_certs), audience: parse::non_blank(audience) })
+    Ok(Target { url, text, ca_certs: non_blank(ca_certs), audience: non_blank(audience) })
 }
 
 /// Reads an absolute http or https URL and drops its fragment, which is never sent.

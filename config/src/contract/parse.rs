@@ -10,6 +10,7 @@ use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::blank::{is_blank, non_blank};
 use super::credentials::{SecretField, SecurityProtocol};
 use super::{
     Auth, ContentMode, Contract, ContractError, Entry, EventPolicy, Ingress, MultiSecret, ParseError, Reference,
@@ -211,14 +212,4 @@ impl From<wire::Reference> for Reference {
         let wire::Reference { uuid, namespace, name, version, kind, group_version } = wire;
         Self { uuid, namespace, name, version, kind, group_version }
     }
-}
-
-/// Nothing, or only white space.
-pub(super) fn is_blank(text: &str) -> bool {
-    text.trim().is_empty()
-}
-
-/// The text, unless it is blank.
-pub(super) fn non_blank(text: String) -> Option<String> {
-    (!is_blank(&text)).then_some(text)
 }

@@ -8,23 +8,9 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::addressable::{Addressing, DEFAULT_DOMAIN};
-use crate::reconcile::{Settings, reconcile};
+use crate::reconcile::reconcile;
+use crate::testing::settings;
 use crate::topics::admin::AdminTopics;
-
-fn settings() -> Settings {
-    Settings {
-        bootstrap_servers: None,
-        embedded_broker: false,
-        addressing: Addressing::Cluster { domain: DEFAULT_DOMAIN.to_owned() },
-        general_config: "kafka-channel-config".to_owned(),
-        data_plane_config: "config-kafka-channel-data-plane".to_owned(),
-        system_namespace: "knative-eventing".to_owned(),
-        default_backoff: Duration::from_secs(1),
-        contract_place: String::new(),
-        cluster: None,
-    }
-}
 
 /// An outcome that asks for nothing but these probes.
 fn probes(number: usize) -> Outcome {

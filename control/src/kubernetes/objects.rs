@@ -116,7 +116,8 @@ fn document<T: DeserializeOwned + Default>(mut object: DynamicObject) -> (T, Val
 pub(crate) fn service(service: ApiService) -> ServiceObject {
     let owners = service.metadata.owner_references.as_deref().unwrap_or_default();
     let owner = owners.iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.clone());
-    let labelled = service.labels().get(super::services::LABEL).is_some_and(|role| role == super::services::ROLE);
+    let labelled =
+        service.labels().get(super::marks::ROLE_LABEL).is_some_and(|role| role == super::marks::CHANNEL_ROLE);
     let version = service.metadata.resource_version.clone().unwrap_or_default();
     let spec = service.spec.unwrap_or_default();
     let ports = spec.ports.unwrap_or_default().into_iter();
@@ -142,8 +143,8 @@ pub(crate) fn pod(pod: ApiPod) -> PodObject {
         app: pod.labels().get("app").cloned().unwrap_or_default(),
         address: pod.status.as_ref().and_then(|status| status.pod_ip.clone()).unwrap_or_default(),
         ready: is_ready && pod.metadata.deletion_timestamp.is_none(),
-        generation: pod.annotations().get(super::pods::GENERATION).cloned().unwrap_or_default(),
-        features: pod.annotations().get(super::pods::FEATURES_CHANGED).cloned().unwrap_or_default(),
+        generation: pod.annotations().get(super::marks::GENERATION).cloned().unwrap_or_default(),
+        features: pod.annotations().get(super::marks::FEATURES_CHANGED).cloned().unwrap_or_default(),
     }
 }
 
@@ -151,7 +152,7 @@ pub(crate) fn pod(pod: ApiPod) -> PodObject {
 pub(crate) fn config_map(map: ApiConfigMap, contract: &str) -> MapObject {
     let mut data: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let is_contract = map.name_any() == contract;
-    let is_trust_bundle = map.labels().get("networking.knative.dev/trust-bundle").is_some_and(|value| value == "true");
+    let is_trust_bundle = map.labels().get(super::marks::TRUST_BUNDLE).is_some_and(|value| value == "true");
     let version = map.resource_version().unwrap_or_default();
     let meta = Meta {
         annotations: map.annotations().clone(),

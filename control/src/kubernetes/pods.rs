@@ -5,16 +5,8 @@
 use reqwest::Url;
 use serde_json::{Map, Value, json};
 
+use super::marks::{FEATURES_CHANGED, GENERATION, INGRESS};
 use super::objects::PodObject;
-
-/// An annotation whose change makes the kubelet refresh a pod's mounts at once.
-pub(crate) const GENERATION: &str = "volumeGeneration";
-/// Another, on pods of the ingress, for a change of `config-features`.
-pub(crate) const FEATURES_CHANGED: &str = "configFeaturesUpdatedAt";
-/// Label `app` of the ingress.
-pub(crate) const INGRESS: &str = "kafka-channel-receiver";
-/// Label `app` of the dispatcher.
-pub(crate) const DISPATCHER: &str = "kafka-channel-dispatcher";
 
 /// Where to ask: every pod of the ingress that is ready. Without any pod of that label, ready or not, the Service of the
 /// ingress: whoever runs it under other labels still has that.
@@ -67,8 +59,10 @@ fn url(address: &str, port: u16) -> Option<Url> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::Arc;
+
+    use super::*;
+    use crate::kubernetes::marks::DISPATCHER;
 
     fn pod(app: &str, address: &str, ready: bool) -> Arc<PodObject> {
         Arc::new(PodObject {

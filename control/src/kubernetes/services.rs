@@ -5,14 +5,10 @@
 
 use serde_json::{Value, json};
 
+use super::marks::{CHANNEL_ROLE, ROLE_LABEL};
 use super::objects::ServiceObject;
 use crate::addressable::channel_service;
 use crate::api::meta::Meta;
-
-/// Marks the Services of channels.
-pub(crate) const LABEL: &str = "messaging.knative.dev/role";
-/// The value of [`LABEL`].
-pub(crate) const ROLE: &str = "kafka-channel";
 
 /// What has to be done about a channel's Service.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +50,7 @@ fn wanted(channel: &Meta, target: &str) -> Value {
         "metadata": {
             "name": channel_service(&channel.name),
             "namespace": channel.namespace,
-            "labels": {LABEL: ROLE},
+            "labels": {ROLE_LABEL: CHANNEL_ROLE},
             "ownerReferences": [{
                 "apiVersion": "messaging.knative.dev/v1beta1", "kind": "KafkaChannel", "name": channel.name,
                 "uid": channel.uid, "controller": true, "blockOwnerDeletion": true

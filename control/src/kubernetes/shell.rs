@@ -30,8 +30,8 @@ use crate::changes::Changes;
 use crate::jobs::{Jobs, Pace};
 use crate::metrics::ControlMetrics;
 use crate::probe::Prober;
+use crate::reconcile::failure::Failure;
 use crate::reconcile::observed::{GroupKey, Observed, Progress, TopicKey};
-use crate::reconcile::plan::Failure;
 use crate::reconcile::{Outcome, reconcile};
 use crate::topics::admin::AdminTopics;
 

@@ -12,7 +12,7 @@ use self::conditions::{merge, ready_of};
 use super::objects::{ChannelObject, SubscriptionObject};
 use crate::addressable::Address;
 use crate::addresses::{ChannelAddress, primary};
-use crate::reconcile::departure::Departure;
+use crate::reconcile::outcome::Departure;
 use crate::status::{ChannelStatus, Condition, SubscriptionStatus, Truth};
 
 /// Conditions of channels on which `Ready` depends, in the order in which the first bad one explains it.

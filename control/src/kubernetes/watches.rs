@@ -21,9 +21,9 @@ use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::marks;
 use super::objects::{self, ChannelObject, MapObject, PodObject, ServiceObject, SubscriptionObject};
 use super::store::{Phase, Store, Watch, follow};
-use super::{pods, services};
 use crate::addressable::references::{Found, ReferenceKey};
 use crate::api::core::Secret;
 use crate::api::policy::EventPolicy;
@@ -83,7 +83,7 @@ impl Watches {
         watches.dynamic(("messaging.knative.dev", "v1beta1", "KafkaChannel"), &watches.channels, objects::channel);
         watches.dynamic(("messaging.knative.dev", "v1", "Subscription"), &watches.subscriptions, objects::subscription);
         watches.dynamic(("eventing.knative.dev", "v1alpha1", "EventPolicy"), &watches.policies, objects::policy);
-        let of_channels = watcher::Config::default().labels(&format!("{}={}", services::LABEL, services::ROLE));
+        let of_channels = watcher::Config::default().labels(&format!("{}={}", marks::ROLE_LABEL, marks::CHANNEL_ROLE));
         let all: Api<ApiService> = Api::all(client.clone());
         watches.copy("Service", all, of_channels, &watches.services, objects::service);
         let name = places.contract.clone();
@@ -97,7 +97,7 @@ impl Watches {
             watches.copy("ConfigMap", maps, only, &store, convert);
             watches.contract_maps = Some(store);
         }
-        let of_data_plane = format!("app in ({}, {})", pods::INGRESS, pods::DISPATCHER);
+        let of_data_plane = format!("app in ({}, {})", marks::INGRESS, marks::DISPATCHER);
         let all: Api<ApiPod> = Api::namespaced(client, &places.data_plane_namespace);
         watches.copy("Pod", all, watcher::Config::default().labels(&of_data_plane), &watches.pods, objects::pod);
         watches

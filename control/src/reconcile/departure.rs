@@ -6,7 +6,7 @@
 //! Source: control-plane spec 2.9, 2.16 and section 10.
 
 use super::observed::{GroupKey, Observed, Probe, Removal, TopicKey};
-use super::{Outcome, ProbeRequest};
+use super::outcome::{Departure, Outcome, ProbeRequest};
 use crate::api::channel::Channel;
 use crate::contract::group_id;
 use crate::index::{Entry, Index};
@@ -17,23 +17,6 @@ use crate::status::{Condition, Truth};
 pub const TOPIC_POLICY: &str = "millrace.dev/topic-deletion";
 /// After so many tries an ingress that does not answer counts as one that is gone.
 const UNANSWERED_PROBES: u32 = 5;
-
-/// How far a deleted channel is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Departure {
-    /// Of the channel.
-    pub namespace: String,
-    /// Of the channel.
-    pub name: String,
-    /// Of the channel.
-    pub uid: String,
-    /// Nothing is left to do: the finalizer may go.
-    pub finished: bool,
-    /// What could not be deleted, told when it is finished in spite of it.
-    pub left_behind: Vec<String>,
-    /// What its status says meanwhile, `Ready` among them, by type.
-    pub conditions: Vec<Condition>,
-}
 
 /// Adds what departing channels need to an outcome. `groups` are those that nobody reads with any more.
 pub(super) fn plan(index: &Index, access: Option<&KafkaAccess>, observed: &Observed, outcome: &mut Outcome) {

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use millrace_config::contract::wire;
 
-use super::Outcome;
 use super::observed::{GroupKey, Observed, Removal, TopicKey};
+use super::outcome::Outcome;
 
 /// Notes in the outcome what has to be remembered and what can be deleted now.
 pub(super) fn plan(observed: &Observed, outcome: &mut Outcome) {

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Settings;
 use super::observed::Observed;
 use super::plan::{ChannelPlan, SubscriberPlan};
+use super::settings::Settings;
 use crate::addressable::{Addressing, DEFAULT_DOMAIN};
 use crate::api::Problem;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use millrace_config::contract::wire;
 
-use super::plan::Failure;
+use super::failure::Failure;
 use crate::addressable::references::References;
 use crate::api::policy::EventPolicy;
 use crate::index::Key;

@@ -1,6 +1,6 @@
 //! Subscriptions that belong to no channel.
 
-use super::plan::Failure;
+use super::failure::Failure;
 use crate::api::{Identity, Problem};
 use crate::index::{Index, is_kafka_channel};
 use crate::status::{self, SubscriptionStatus};

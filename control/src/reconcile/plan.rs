@@ -9,8 +9,10 @@ mod config;
 use millrace_config::contract::wire;
 
 use self::asked::Asked;
+pub use super::failure::Failure;
 use super::observed::{Observed, TopicKey};
-use super::{Settings, TopicRequest};
+use super::outcome::TopicRequest;
+use super::settings::Settings;
 use crate::addressable::{Address, resolve};
 use crate::addresses::ChannelAddress;
 use crate::api::channel::Channel;
@@ -23,15 +25,6 @@ use crate::contract::{ResolvedSubscription, egress, policies};
 use crate::features::Flags;
 use crate::index::{Entry, Index};
 use crate::kafka_access::{AccessError, KafkaAccess};
-
-/// Why something is not ready, in the words of a condition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// Short, as upstream words it.
-    pub reason: String,
-    /// For a person.
-    pub message: String,
-}
 
 /// A channel whose configuration is complete.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,15 +1,17 @@
 //! Tests of the core: the contract against golden documents, and the order in which things become ready.
 
+use std::time::Duration;
+
 use millrace_config::contract::write;
 use serde_json::{Value, json};
 
-use super::observed::{Probe, Progress, Published};
-use super::plan::Failure;
+use super::failure::Failure;
+use super::observed::{GroupKey, Probe, Progress, Published, TopicKey};
 use super::*;
-use crate::addressable::DEFAULT_DOMAIN;
+use crate::addressable::{Addressing, DEFAULT_DOMAIN};
 use crate::api::Object;
 use crate::status::Truth;
-use crate::testing::{config_map, object, sourced};
+use crate::testing::{config_map, object, settings, sourced};
 
 mod cluster;
 mod golden;
@@ -19,20 +21,6 @@ const UID: &str = "c1234567-8901-2345-6789-123456789101";
 const SUB_1: &str = "2f9b5e8e-deb6-11e8-9f32-f2801f1b9fd1";
 const SUB_2: &str = "34c5aec8-deb6-11e8-9f32-f2801f1b9fd1";
 const TOPIC: &str = "knative-messaging-kafka.test-nc.kc";
-
-fn settings() -> Settings {
-    Settings {
-        bootstrap_servers: None,
-        embedded_broker: false,
-        addressing: Addressing::Cluster { domain: DEFAULT_DOMAIN.to_owned() },
-        general_config: "kafka-channel-config".to_owned(),
-        data_plane_config: "config-kafka-channel-data-plane".to_owned(),
-        system_namespace: "knative-eventing".to_owned(),
-        default_backoff: Duration::from_millis(1000),
-        contract_place: "Config map knative-eventing/kafka-channel-channels-subscriptions".to_owned(),
-        cluster: None,
-    }
-}
 
 fn bootstrap() -> Object {
     config_map("knative-eventing", "kafka-channel-config", &[("bootstrap.servers", "kafka-1:9092,kafka-2:9093")])

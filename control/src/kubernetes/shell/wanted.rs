@@ -19,8 +19,7 @@ use crate::kubernetes::pods;
 use crate::kubernetes::services::{self, Change};
 use crate::kubernetes::statuses;
 use crate::kubernetes::writes::{Aspect, Write};
-use crate::reconcile::Outcome;
-use crate::reconcile::departure::Departure;
+use crate::reconcile::outcome::{Departure, Outcome};
 use crate::reconcile::plan::FINALIZER;
 use crate::status::{ChannelStatus, SubscriptionStatus};
 
