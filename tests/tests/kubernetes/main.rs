@@ -7,6 +7,7 @@
 )]
 
 mod cluster;
+mod consolidated;
 mod definitions;
 mod manifests;
 mod migrate;

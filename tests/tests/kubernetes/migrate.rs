@@ -45,7 +45,7 @@ spec:
     }
 }
 
-fn workload(objects: &Objects, kind: &str, namespace: &str, name: &str, ours: bool) {
+pub(crate) fn workload(objects: &Objects, kind: &str, namespace: &str, name: &str, ours: bool) {
     let labels = if ours { json!({"app.kubernetes.io/part-of": "millrace"}) } else { json!({}) };
     let mut object = json!({"apiVersion": "apps/v1", "kind": kind,
         "metadata": {"name": name, "namespace": namespace, "labels": labels},
@@ -61,7 +61,7 @@ fn workload(objects: &Objects, kind: &str, namespace: &str, name: &str, ours: bo
 }
 
 /// What Kubernetes' own controllers would say: how many pods a Deployment has.
-fn pods(objects: &Objects, namespace: &str, name: &str, count: i64) {
+pub(crate) fn pods(objects: &Objects, namespace: &str, name: &str, count: i64) {
     let status =
         json!({"observedGeneration": 9, "replicas": count, "readyReplicas": count, "availableReplicas": count});
     let _changed = objects.patch_status(["apps/v1", "Deployment", namespace, name], &status);
@@ -103,7 +103,7 @@ metadata: {{name: {}}}
     Some((cluster, objects, namespace))
 }
 
-fn migrate(cluster: &Cluster, namespace: &str, words: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn migrate(cluster: &Cluster, namespace: &str, words: &[&str]) -> (Option<i32>, String) {
     let program = Program::named("millrace").env("KUBECONFIG", cluster.kubeconfig("admin"));
     let program = program.arg("migrate").arg("--namespace").arg(namespace);
     let (status, output) = words.iter().fold(program, |program, word| program.arg(word)).run_to_end(LIMIT);
@@ -114,7 +114,7 @@ fn replicas(objects: &Objects, kind: &str, namespace: &str, name: &str) -> Optio
     objects.get("apps/v1", kind, namespace, name).map(|found| found["spec"]["replicas"].clone())
 }
 
-fn journal(objects: &Objects, namespace: &str) -> Option<Value> {
+pub(crate) fn journal(objects: &Objects, namespace: &str) -> Option<Value> {
     objects.get("v1", "ConfigMap", namespace, "millrace-migration").map(|found| found["data"].clone())
 }
 
