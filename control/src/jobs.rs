@@ -47,11 +47,13 @@ const REMOVALS_AT_ONCE: usize = 4;
 pub(crate) struct Pace {
     /// How soon it is noticed that the ingress lost a channel, or is gone.
     pub(crate) probe_again: Duration,
+    /// How soon it is noticed that somebody gave a topic more partitions.
+    pub(crate) partitions_again: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { probe_again: Duration::from_secs(10) }
+        Self { probe_again: Duration::from_secs(10), partitions_again: Duration::from_mins(1) }
     }
 }
 
@@ -68,6 +70,8 @@ enum Key {
     Farewell(String),
     /// Something in Kafka that nobody needs any more.
     Remove(Removable),
+    /// How many partitions topics have.
+    Partitions,
 }
 
 /// What can be counted apart.
@@ -78,6 +82,7 @@ enum Sort {
     Probe,
     Name,
     Removal,
+    Look,
 }
 
 impl Key {
@@ -88,6 +93,7 @@ impl Key {
             Self::Probe(_) | Self::Farewell(_) => Sort::Probe,
             Self::Name(_) => Sort::Name,
             Self::Remove(_) => Sort::Removal,
+            Self::Partitions => Sort::Look,
         }
     }
 }
@@ -101,6 +107,8 @@ enum Fact {
     Name(String, bool),
     Farewell(String, Probe),
     Removed(Removable, Result<(), String>),
+    /// Partitions at the creation and now; absent when nobody answered.
+    Partitions(Option<Vec<(TopicKey, i32, i32)>>),
 }
 
 #[derive(Debug)]
@@ -116,6 +124,8 @@ struct Waiting {
     /// Where the groups are.
     access: Option<KafkaAccess>,
     groups: VecDeque<GroupKey>,
+    /// Topics with more partitions than before, and the number of the first new one.
+    grown: BTreeMap<TopicKey, i32>,
     probes: VecDeque<ProbeRequest>,
 }
 
@@ -161,7 +171,7 @@ impl<T: Topics> Jobs<T> {
         let groups = outcome.groups.iter().filter(|key| self.is_due(&Key::Group((*key).clone()), now));
         let probes = outcome.probes.iter().filter(|request| self.is_due(&Key::Probe(request.uid.clone()), now));
         let (groups, probes) = (groups.cloned().collect(), probes.cloned().collect());
-        self.waiting = Waiting { access: outcome.access.clone(), groups, probes };
+        self.waiting = Waiting { access: outcome.access.clone(), groups, grown: outcome.grown.clone(), probes };
         self.fill();
     }
 
@@ -225,6 +235,7 @@ impl<T: Topics> Jobs<T> {
                 Key::Farewell(uid) => farewells.contains(uid.as_str()),
                 Key::Remove(Removable::Topic(key)) => outcome.remove_topics.contains_key(key),
                 Key::Remove(Removable::Group(key)) => outcome.leaving.contains(key),
+                Key::Partitions => !outcome.wanted.partitions.is_empty(),
             };
             wanted || attempt.due.is_none()
         });
@@ -256,13 +267,19 @@ impl<T: Topics> Jobs<T> {
             }
             Fact::Farewell(uid, answer) => self.note_farewell(uid, answer, observed),
             Fact::Removed(what, result) => self.note_removal(what, result, observed),
+            Fact::Partitions(found) => {
+                self.ended(Key::Partitions, found.is_some());
+                for (key, created, now) in found.into_iter().flatten() {
+                    observed.note_partitions(&key, created, now);
+                }
+            }
         }
     }
 
     /// Decides when the next attempt is due.
     fn ended(&mut self, key: Key, success: bool) {
         let probe = key.sort() == Sort::Probe;
-        let again = self.pace.probe_again;
+        let again = if key == Key::Partitions { self.pace.partitions_again } else { self.pace.probe_again };
         let attempt = self.attempts.entry(key).or_insert(Attempt { failures: 0, due: None });
         let pause = if success {
             attempt.failures = 0;

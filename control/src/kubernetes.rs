@@ -28,9 +28,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::lease::{Election, Timing};
+use self::lease::Election;
 use self::shell::Shell;
 use self::watches::Places;
+use crate::election::Timing;
 use crate::metrics::ControlMetrics;
 use crate::reconcile::Settings;
 
@@ -60,6 +61,8 @@ pub struct Cluster {
     pub identity: String,
     /// How long a deleted channel may wait for what cannot be deleted.
     pub deletion_patience: Duration,
+    /// How often topics are looked at for partitions that somebody added.
+    pub partitions_again: Duration,
 }
 
 /// Why the shell cannot start.

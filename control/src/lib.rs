@@ -3,6 +3,7 @@
 //! `reconcile` is the pure core; `directory` is the shell that lives on a folder of YAML files. Nothing here is on the
 //! path of an event: ingress and dispatcher go on with the last contract when this process is gone.
 
+pub mod accounts;
 pub mod addressable;
 pub mod addresses;
 pub mod api;
@@ -12,6 +13,7 @@ mod changes;
 pub mod contract;
 pub mod crds;
 pub mod directory;
+pub mod election;
 pub mod features;
 pub mod files;
 pub mod index;

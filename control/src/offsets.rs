@@ -2,6 +2,8 @@
 //!
 //! Done before a subscription's egress is in the contract, hence before any member joins. Whatever is sent after the
 //! subscription is ready is then behind the committed offsets and is delivered, even if the dispatcher comes later.
+//! A partition that was added while the group had offsets already begins with its first record: all of it came after the
+//! subscription was ready. The peer takes the end there, too, and loses what came before it looked.
 //! Blocks; the shells call it on a blocking thread. Source: control-plane spec 2.11 and section 10.
 
 use std::time::Duration;
@@ -60,20 +62,25 @@ pub enum OffsetsError {
 /// When Kafka does not answer or refuses; nothing or a part is committed then, and it can be tried again.
 pub fn initialise(access: &KafkaAccess, key: &GroupKey) -> Result<Initialised, OffsetsError> {
     let mut result = None;
-    initialise_then(access, key, |found| result = Some(found));
+    initialise_then(access, key, None, |found| result = Some(found));
     result.expect("the result is always reported")
 }
 
 /// As [`initialise`], but reports before the client is closed: closing takes a tenth of a second, for which a
-/// subscription need not wait. Blocks until it is closed.
-pub fn initialise_then(access: &KafkaAccess, key: &GroupKey, report: impl FnOnce(Result<Initialised, OffsetsError>)) {
+/// subscription need not wait. Partitions from number `added` on were added later. Blocks until it is closed.
+pub fn initialise_then(
+    access: &KafkaAccess,
+    key: &GroupKey,
+    added: Option<i32>,
+    report: impl FnOnce(Result<Initialised, OffsetsError>),
+) {
     match connect(access, &key.group) {
-        Ok(consumer) => report(commit_missing(&consumer, key)),
+        Ok(consumer) => report(commit_missing(&consumer, key, added)),
         Err(source) => report(Err(OffsetsError::Kafka { step: "make a Kafka client", source })),
     }
 }
 
-fn commit_missing(consumer: &BaseConsumer, key: &GroupKey) -> Result<Initialised, OffsetsError> {
+fn commit_missing(consumer: &BaseConsumer, key: &GroupKey, added: Option<i32>) -> Result<Initialised, OffsetsError> {
     let topic = key.topic.topic.as_str();
     let failed = |step: &'static str| move |source: KafkaError| OffsetsError::Kafka { step, source };
     let metadata = consumer
@@ -89,6 +96,7 @@ fn commit_missing(consumer: &BaseConsumer, key: &GroupKey) -> Result<Initialised
     }
     let committed =
         consumer.committed_offsets(wanted, TIMEOUT).map_err(failed("read the group's committed offsets"))?;
+    let is_new = committed.elements().iter().all(|element| !matches!(element.offset(), Offset::Offset(_)));
     let mut missing = TopicPartitionList::new();
     for element in committed.elements() {
         let partition = element.partition();
@@ -96,10 +104,11 @@ fn commit_missing(consumer: &BaseConsumer, key: &GroupKey) -> Result<Initialised
         if matches!(element.offset(), Offset::Offset(_)) {
             continue;
         }
-        let (_, end) =
+        let (first, end) =
             consumer.fetch_watermarks(topic, partition, TIMEOUT).map_err(failed("read the end of a partition"))?;
+        let is_added = !is_new && added.is_some_and(|added| partition >= added);
         missing
-            .add_partition_offset(topic, partition, Offset::Offset(end))
+            .add_partition_offset(topic, partition, Offset::Offset(if is_added { first } else { end }))
             .map_err(failed("note the end of a partition"))?;
     }
     if missing.count() == 0 {

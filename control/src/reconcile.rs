@@ -11,7 +11,7 @@ pub mod failure;
 mod leaving;
 mod names;
 pub mod observed;
-mod orphans;
+pub mod orphans;
 pub mod outcome;
 pub mod plan;
 mod publishable;
@@ -62,7 +62,7 @@ pub fn reconcile(objects: Vec<Sourced>, settings: &Settings, observed: &Observed
         channels.push(channel);
         subscriptions.append(&mut of_channel);
     }
-    subscriptions.extend(orphans(&index));
+    subscriptions.extend(orphans(&context));
     let probed = plans.iter().map(|plan| &plan.channel.meta).filter(|meta| published.contains_key(meta.uid.as_str()));
     let probes = probed.map(ProbeRequest::of).collect();
     problems.extend(plans.iter().flat_map(ChannelPlan::problems));
@@ -77,6 +77,7 @@ pub fn reconcile(objects: Vec<Sourced>, settings: &Settings, observed: &Observed
         wanted,
         topics,
         groups,
+        grown: observed.grown.clone(),
         probes,
         farewells: Vec::new(),
         remove_topics: BTreeMap::new(),

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 pub use self::condition::{Condition, Truth, ready};
 use self::subscriber::of_subscriber;
+use crate::accounts::Account;
 use crate::addressable::Address;
 use crate::addresses::ChannelAddress;
 use crate::api::subscription::Subscription;
@@ -85,6 +86,9 @@ pub struct SubscriptionStatus {
     /// What the destinations resolved to.
     #[serde(skip)]
     pub physical: Physical,
+    /// Whose tokens go with deliveries.
+    #[serde(skip)]
+    pub account: Account,
 }
 
 /// Resolved destinations of a subscription, as its status tells them; all empty while they are unknown.
@@ -166,7 +170,7 @@ pub fn of_channel(
 
 /// The status of a subscription without a channel.
 #[must_use]
-pub fn of_orphan(subscription: &Subscription, failure: &Failure) -> SubscriptionStatus {
+pub fn of_orphan(subscription: &Subscription, account: Account, failure: &Failure) -> SubscriptionStatus {
     SubscriptionStatus {
         namespace: subscription.meta.namespace.clone(),
         name: subscription.meta.name.clone(),
@@ -180,6 +184,7 @@ pub fn of_orphan(subscription: &Subscription, failure: &Failure) -> Subscription
         generation: subscription.meta.generation,
         managed: is_managed(subscription),
         physical: Physical::default(),
+        account,
     }
 }
 
@@ -199,6 +204,9 @@ fn topic_ready(config: Option<&ChannelConfig>, observed: &Observed) -> Condition
         Some(Progress::Done) => Condition::new(TYPE, Truth::True, &format!("Topic {topic} created"), ""),
         Some(Progress::Failed(error)) => {
             Condition::new(TYPE, Truth::False, &format!("Failed to create topic: {topic}"), error)
+        }
+        Some(Progress::NotAsked(error)) => {
+            Condition::new(TYPE, Truth::False, "Failed to obtain Kafka cluster admin", error)
         }
         None => Condition::new(TYPE, Truth::Unknown, "", "waiting for Kafka"),
     }
@@ -272,7 +280,8 @@ fn subscribers(subscriptions: &[SubscriptionStatus]) -> Condition {
     if !failed.is_empty() {
         Condition::new(TYPE, Truth::False, "failed to reconcile all subscribers", &failed.join("; "))
     } else if !waiting.is_empty() {
-        Condition::new(TYPE, Truth::Unknown, "all subscribers not ready", &waiting.join("; "))
+        // Which of them and why is in `status.subscribers`.
+        Condition::new(TYPE, Truth::Unknown, "all subscribers not ready", "failed to reconcile consumer group")
     } else {
         Condition::truth(TYPE, Truth::True)
     }

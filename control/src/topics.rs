@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod embedded;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use crate::kafka_access::KafkaAccess;
@@ -16,7 +17,7 @@ use crate::reconcile::TopicRequest;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// Our client cannot even be made.
-    #[error("failed to obtain Kafka cluster admin: {0}")]
+    #[error("cannot make a Kafka client: {0}")]
     Client(String),
     /// The cluster is not there, or not reachable from here.
     #[error("Kafka at {0} does not answer")]
@@ -45,6 +46,15 @@ pub trait Removals: Send + Sync + 'static {
 
     /// Deletes a consumer group without members. Takes a bounded time; asking again is safe.
     fn remove_group(&self, access: &KafkaAccess, group: &str) -> impl Future<Output = Result<(), TopicError>> + Send;
+}
+
+/// Something that knows how many partitions topics have.
+pub trait Partitions: Send + Sync + 'static {
+    /// How many partitions each topic of the cluster has. Takes a bounded time; asking again is safe.
+    fn partitions(
+        &self,
+        access: &KafkaAccess,
+    ) -> impl Future<Output = Result<BTreeMap<String, i32>, TopicError>> + Send;
 }
 
 /// Something that can create topics.

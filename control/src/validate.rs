@@ -6,6 +6,7 @@
 //! Source: control-plane spec 1 and 4.
 
 mod contract;
+mod logs;
 mod maps;
 mod properties;
 

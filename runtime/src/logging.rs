@@ -36,6 +36,12 @@ pub fn init(env: &LogEnv, process: &'static str) {
     }
 }
 
+/// What is wrong with the levels of a logback file. They are ignored; the rest of the file counts.
+#[must_use]
+pub fn logback_problems(xml: &str) -> Vec<String> {
+    levels::from_logback(xml).problems
+}
+
 /// Waits until every line logged so far has been handed to the operating system, at most for `limit`. Blocks.
 pub fn flush(limit: Duration) {
     queue::flush(limit);

@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::wait::wait_for;
 use objects::Objects;
@@ -97,7 +97,7 @@ impl Cluster {
         write_people(&folder);
         let mut guard = Command::new("sh");
         guard.args(["-c", GUARD, "guard"]).arg(&folder).arg(etcd).arg(server);
-        guard.args([port.to_string(), etcd_port.to_string()]).args(flags(&folder));
+        guard.args([port.to_string(), etcd_port.to_string()]).args(flags(&folder, port));
         let guard = guard.stdin(Stdio::piped()).spawn().expect("sh starts");
         let cluster = Self { guard, folder, port };
         cluster.wait_until_ready();
@@ -171,10 +171,23 @@ impl Cluster {
     /// When the account is not there.
     #[must_use]
     pub fn service_account(&self, namespace: &str, name: &str) -> PathBuf {
+        self.kubeconfig_with_token(&self.token(namespace, name, &json!({})))
+    }
+
+    /// A token of a service account for an audience.
+    ///
+    /// # Panics
+    /// When the account is not there.
+    #[must_use]
+    pub fn token_for(&self, namespace: &str, name: &str, audience: &str) -> String {
+        self.token(namespace, name, &json!({"audiences": [audience]}))
+    }
+
+    fn token(&self, namespace: &str, name: &str, spec: &Value) -> String {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
-        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec});
         let answer = self.admin().post(&path, &request);
-        self.kubeconfig_with_token(answer["status"]["token"].as_str().expect("a token"))
+        answer["status"]["token"].as_str().expect("a token").to_owned()
     }
 
     fn kubeconfig_with_token(&self, token: &str) -> PathBuf {
@@ -234,12 +247,14 @@ fn write_people(folder: &Path) {
     fs::write(folder.join("service-accounts.pub"), key.public_key_pem()).expect("cannot write the key");
 }
 
-fn flags(folder: &Path) -> Vec<String> {
+fn flags(folder: &Path, port: u16) -> Vec<String> {
     let folder = folder.display();
     vec![
         "--bind-address=127.0.0.1".to_owned(),
         format!("--cert-dir={folder}/certificates"),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        // The default is an address on which it does not listen.
+        format!("--service-account-jwks-uri=https://127.0.0.1:{port}/openid/v1/jwks"),
         format!("--service-account-key-file={folder}/service-accounts.pub"),
         format!("--service-account-signing-key-file={folder}/service-accounts.key"),
         format!("--token-auth-file={folder}/people.csv"),

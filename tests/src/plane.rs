@@ -93,6 +93,12 @@ impl Plane {
         self.contract.swap(&[("data", bytes)]);
     }
 
+    /// Replaces the mounted features.
+    pub fn set_features(&self, features: &[(&str, &str)]) {
+        let files: Vec<_> = features.iter().map(|(key, value)| (*key, value.as_bytes())).collect();
+        Mount::new(self.folder.path().join("features"), &files);
+    }
+
     /// The path of a properties file.
     #[must_use]
     pub fn properties_file(&self, name: &str) -> PathBuf {

@@ -40,6 +40,9 @@ pub struct ControlEnv {
     /// `MILLRACE_DELETION_PATIENCE_SECONDS`: for the shell on Kubernetes, how long a deleted channel stays because
     /// something of it cannot be deleted; 300 when absent.
     pub deletion_patience: Duration,
+    /// `MILLRACE_PARTITIONS_SECONDS`: for the shell on Kubernetes, how often topics are looked at for partitions that
+    /// somebody added; 60 when absent.
+    pub partitions_again: Duration,
     /// Logs.
     pub log: LogEnv,
     /// Administration.
@@ -96,6 +99,9 @@ impl ControlEnv {
             ingress_url: reading.optional("MILLRACE_INGRESS_URL"),
             deletion_patience: Duration::from_secs(
                 reading.number::<u32>("MILLRACE_DELETION_PATIENCE_SECONDS").unwrap_or(300).into(),
+            ),
+            partitions_again: Duration::from_secs(
+                reading.number::<u32>("MILLRACE_PARTITIONS_SECONDS").unwrap_or(60).max(1).into(),
             ),
             log: shared::log(&mut reading),
             admin: shared::admin(&mut reading),

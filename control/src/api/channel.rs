@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::delivery::{Delivery, DeliverySpec, check_delivery};
 use super::duration;
-use super::meta::{FieldError, Meta, ObjectMeta, check_meta, null_as_default};
+use super::meta::{FieldError, Meta, ObjectMeta, check_ca_certs, check_meta, null_as_default};
 use crate::template::is_topic_name;
 
 /// Retention of a topic whose channel says nothing: seven days (`PT168H`).
@@ -245,6 +245,8 @@ fn check_subscriber(spec: &SubscriberSpec, path: &str, errors: &mut Vec<FieldErr
             audience: audience.clone(),
         })
     };
+    check_ca_certs(spec.subscriber_ca_certs.as_deref(), &format!("{path}.subscriberCACerts"), errors);
+    check_ca_certs(spec.reply_ca_certs.as_deref(), &format!("{path}.replyCACerts"), errors);
     let subscriber = endpoint(&spec.subscriber_uri, &spec.subscriber_ca_certs, &spec.subscriber_audience);
     let reply = endpoint(&spec.reply_uri, &spec.reply_ca_certs, &spec.reply_audience);
     if subscriber.is_none() && reply.is_none() {

@@ -204,11 +204,15 @@ pub(crate) fn check_destination(destination: &Destination, path: &str, errors: &
     if let Some(reference) = &destination.reference {
         check_reference(reference, &format!("{path}.ref"), errors);
     }
-    if let Some(certs) = &destination.ca_certs
-        && !certs.is_empty()
-        && !certs.contains("-----BEGIN CERTIFICATE-----")
-    {
-        errors.push(FieldError::new(format!("{path}.CACerts"), "holds no PEM certificate"));
+    check_ca_certs(destination.ca_certs.as_deref(), &format!("{path}.CACerts"), errors);
+}
+
+/// Checks that a text holds a certificate, unless it is empty; a problem is added to `errors`.
+pub(crate) fn check_ca_certs(certs: Option<&str>, path: &str, errors: &mut Vec<FieldError>) {
+    let marks = ["-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"];
+    let found = certs.filter(|certs| !certs.is_empty());
+    if found.is_some_and(|certs| !marks.iter().all(|mark| certs.contains(mark))) {
+        errors.push(FieldError::new(path, "holds no PEM certificate"));
     }
 }
 

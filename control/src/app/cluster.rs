@@ -85,5 +85,6 @@ fn cluster(env: &ControlEnv) -> Cluster {
         ingress_port: channel.ingress_pod_port,
         identity: env.pod_name.clone().unwrap_or_else(|| format!("millrace-control-{}", Uuid::new_v4())),
         deletion_patience: env.deletion_patience,
+        partitions_again: env.partitions_again,
     }
 }

@@ -9,7 +9,7 @@ use super::{Fact, Jobs, Key, PROBES_AT_ONCE, REMOVALS_AT_ONCE, Sort, TOPICS_LIMI
 use crate::kafka_access::KafkaAccess;
 use crate::reconcile::observed::{GroupKey, Observed, Probe, Removal, TopicKey};
 use crate::reconcile::{Outcome, ProbeRequest};
-use crate::topics::{Removals, TopicError, Topics};
+use crate::topics::{Partitions, Removals, TopicError, Topics};
 
 /// About five minutes of tries. A group whose members never leave is somebody's, and harms nobody.
 const GROUP_TRIES: u32 = 35;
@@ -23,10 +23,12 @@ pub(super) enum Removable {
     Group(GroupKey),
 }
 
-impl<T: Topics + Removals> Jobs<T> {
-    /// As [`Jobs::start`], for what a cluster's objects no longer ask for.
-    pub(crate) fn start_removals(&mut self, outcome: &Outcome) {
+impl<T: Topics + Removals + Partitions> Jobs<T> {
+    /// As [`Jobs::start`], for what is done in a cluster only: things that objects no longer ask for are taken away, and
+    /// topics are looked at.
+    pub(crate) fn start_in_cluster(&mut self, outcome: &Outcome) {
         let now = Instant::now();
+        self.start_look(outcome, now);
         let free = self.free(Sort::Probe, PROBES_AT_ONCE);
         let due = outcome.farewells.iter().filter(|request| self.is_due(&Key::Farewell(request.uid.clone()), now));
         for request in due.take(free).cloned().collect::<Vec<ProbeRequest>>() {

@@ -12,8 +12,8 @@ use super::{
 use crate::kafka_access::KafkaAccess;
 use crate::offsets;
 use crate::reconcile::observed::{GroupKey, Progress};
-use crate::reconcile::{ProbeRequest, TopicRequest};
-use crate::topics::{TopicError, Topics};
+use crate::reconcile::{Outcome, ProbeRequest, TopicRequest};
+use crate::topics::{Partitions, TopicError, Topics};
 
 impl<T: Topics> Jobs<T> {
     /// Starts groups and probes that wait, as far as there is room.
@@ -51,13 +51,16 @@ impl<T: Topics> Jobs<T> {
             self.begin(Key::Topic(request.key.clone()));
         }
         let topics = Arc::clone(&self.topics);
-        let away = Progress::Failed(TopicError::Away(access.servers()).to_string());
+        let away = Progress::NotAsked(TopicError::Away(access.servers()).to_string());
         self.running.spawn(async move {
             let results = timeout(TOPICS_LIMIT, topics.ensure(&access, &requests)).await.unwrap_or_default();
             let mut results = results.into_iter();
             let facts = requests.into_iter().map(|request| {
                 let progress = match results.next() {
                     Some(Ok(())) => Progress::Done,
+                    Some(Err(error @ (TopicError::Client(_) | TopicError::Away(_)))) => {
+                        Progress::NotAsked(error.to_string())
+                    }
                     Some(Err(error)) => Progress::Failed(error.to_string()),
                     None => away.clone(),
                 };
@@ -71,6 +74,7 @@ impl<T: Topics> Jobs<T> {
         self.begin(Key::Group(key.clone()));
         let clients = Arc::clone(&self.clients);
         let away = Progress::Failed(TopicError::Away(access.servers()).to_string());
+        let added = self.waiting.grown.get(&key.topic).copied();
         self.running.spawn(async move {
             // Held until the client is closed, which is after its result is known.
             let permit = clients.acquire_owned().await.expect("the semaphore is never closed");
@@ -79,7 +83,7 @@ impl<T: Topics> Jobs<T> {
             tokio::task::spawn_blocking(move || {
                 let _permit = permit;
                 // Nobody listens any more when the attempt was given up.
-                offsets::initialise_then(&access, &job_key, |result| drop(tell.send(result)));
+                offsets::initialise_then(&access, &job_key, added, |result| drop(tell.send(result)));
             });
             let progress = match timeout(GROUP_LIMIT, told).await {
                 Ok(Ok(Ok(done))) => {
@@ -100,6 +104,29 @@ impl<T: Topics> Jobs<T> {
         self.running.spawn(async move {
             let answer = prober.ask(&request.path).await;
             Fact::Probe(request.uid, answer)
+        });
+    }
+}
+
+impl<T: Topics + Partitions> Jobs<T> {
+    /// Looks how many partitions topics have.
+    pub(super) fn start_look(&mut self, outcome: &Outcome, now: Instant) {
+        let Some(access) = outcome.access.clone() else { return };
+        if outcome.wanted.partitions.is_empty() || !self.is_due(&Key::Partitions, now) {
+            return;
+        }
+        self.begin(Key::Partitions);
+        let (topics, wanted) = (Arc::clone(&self.topics), outcome.wanted.partitions.clone());
+        self.running.spawn(async move {
+            let looked = timeout(TOPICS_LIMIT, topics.partitions(&access)).await;
+            let found = looked.ok().and_then(Result::ok).map(|found| {
+                let known = wanted.into_iter().filter_map(|(key, created)| {
+                    let now = *found.get(&key.topic)?;
+                    Some((key, created, now))
+                });
+                known.collect()
+            });
+            Fact::Partitions(found)
         });
     }
 }

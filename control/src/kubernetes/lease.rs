@@ -14,63 +14,10 @@ use kube::{Api, Client};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
+use crate::election::Timing;
+
 /// As the peer names it by default, its own prefix being mapped to that of its predecessor.
 pub(crate) const LEASE: &str = "kafkachannel-controller.knative.dev.eventing-kafka.pkg.channel.consolidated.reconciler.controller.reconciler.00-of-01";
-
-/// How long things may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Timing {
-    /// After so long without a renewal somebody else may take over.
-    pub(crate) lease: Duration,
-    /// After so long without a renewal the holder stops.
-    pub(crate) deadline: Duration,
-    /// Pause between renewals, and between looks at somebody else's Lease.
-    pub(crate) pause: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self { lease: Duration::from_secs(15), deadline: Duration::from_secs(10), pause: Duration::from_secs(2) }
-    }
-}
-
-impl Timing {
-    /// From the ConfigMap of leader election, whose values are Go durations; what cannot be read stays as it is by
-    /// default, and so does all of it when a holder would stop too late.
-    pub(crate) fn from_config(get: impl Fn(&str) -> Option<String>) -> Self {
-        let default = Self::default();
-        let read = |key: &str, default: Duration| get(key).and_then(|text| go_duration(&text)).unwrap_or(default);
-        let found = Self {
-            lease: read("lease-duration", read("leaseDuration", default.lease)),
-            deadline: read("renew-deadline", read("renewDeadline", default.deadline)),
-            pause: read("retry-period", read("retryPeriod", default.pause)),
-        };
-        if found.pause < found.deadline && found.deadline < found.lease { found } else { default }
-    }
-}
-
-/// Such as `15s` or `1m30s`.
-fn go_duration(text: &str) -> Option<Duration> {
-    let mut total = Duration::ZERO;
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let (number, tail) = rest.split_at_checked(digits)?;
-        let unit_end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
-        let (unit, next) = tail.split_at_checked(unit_end)?;
-        let number: u32 = number.parse().ok()?;
-        total += number
-            * match unit {
-                "h" => Duration::from_hours(1),
-                "m" => Duration::from_mins(1),
-                "s" => Duration::from_secs(1),
-                "ms" => Duration::from_millis(1),
-                _ => return None,
-            };
-        rest = next;
-    }
-    (!total.is_zero()).then_some(total)
-}
 
 /// One candidate.
 #[derive(Debug)]
@@ -200,35 +147,5 @@ fn answered(result: Result<(), kube::Error>) -> Result<bool, kube::Error> {
         Ok(()) => Ok(true),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
         Err(error) => Err(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_read_as_go_writes_them() {
-        let table = [("15s", 15_000), ("1m30s", 90_000), ("500ms", 500), ("2h", 7_200_000)];
-        for (text, millis) in table {
-            assert_eq!(go_duration(text), Some(Duration::from_millis(millis)), "{text}");
-        }
-        for text in ["", "15", "s", "1d", "-1s", "0s"] {
-            assert_eq!(go_duration(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn timing_that_would_let_two_lead_is_not_taken() {
-        let config = |lease: &'static str, deadline: &'static str| {
-            Timing::from_config(move |key| match key {
-                "leaseDuration" => Some(lease.to_owned()),
-                "renewDeadline" => Some(deadline.to_owned()),
-                _ => None,
-            })
-        };
-        assert_eq!(config("60s", "40s").deadline, Duration::from_secs(40));
-        assert_eq!(config("10s", "40s"), Timing::default());
-        assert_eq!(config("soon", "8s").lease, Duration::from_secs(15));
     }
 }

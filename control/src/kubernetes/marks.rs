@@ -14,5 +14,9 @@ pub(crate) const DISPATCHER: &str = "kafka-channel-dispatcher";
 pub(crate) const ROLE_LABEL: &str = "messaging.knative.dev/role";
 /// The value of [`ROLE_LABEL`].
 pub(crate) const CHANNEL_ROLE: &str = "kafka-channel";
+/// Annotation of channels: the version of the duck type that Subscriptions may use.
+pub(crate) const SUBSCRIBABLE: &str = "messaging.knative.dev/subscribable";
+/// The value of [`SUBSCRIBABLE`].
+pub(crate) const SUBSCRIBABLE_VERSION: &str = "v1";
 /// Label of ConfigMaps whose certificates are to be trusted.
 pub(crate) const TRUST_BUNDLE: &str = "networking.knative.dev/trust-bundle";

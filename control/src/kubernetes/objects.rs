@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     ConfigMap as ApiConfigMap, Pod as ApiPod, Secret as ApiSecret, Service as ApiService,
+    ServiceAccount as ApiServiceAccount,
 };
 use kube::ResourceExt;
 use kube::api::DynamicObject;
+use kube::core::PartialObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::accounts::ExistingAccount;
 use crate::addressable::Address;
 use crate::addressable::references::{Found, Named};
 use crate::api::channel::{self, Channel, KafkaChannel};
@@ -74,6 +77,13 @@ pub(crate) struct MapObject {
     pub(crate) is_trust_bundle: bool,
     /// For the contract alone: what is in it.
     pub(crate) contract: Option<Existing>,
+}
+
+/// A service account that was made for tokens; of its data nothing is kept.
+pub(crate) fn account(account: PartialObjectMeta<ApiServiceAccount>) -> ExistingAccount {
+    let owners = account.metadata.owner_references.as_deref().unwrap_or_default();
+    let owner = owners.iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.clone());
+    ExistingAccount { uid: account.uid().unwrap_or_default(), owner: owner.unwrap_or_default() }
 }
 
 pub(crate) fn channel(object: DynamicObject) -> ChannelObject {

@@ -4,6 +4,7 @@
 //! that come while it runs are seen by the next one. Everything that takes time runs beside it and is bounded. Passes rest
 //! in between, so that many objects do not mean one pass for each; writes and jobs that wait for room do not wait for them.
 
+mod requests;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ use super::events::{About, Events};
 use super::pods::{self, FeatureChanges};
 use super::snapshot::{self, Snapshot};
 use super::watches::{Places, Watches};
-use super::writes::{self, Finished, Writes};
+use super::writes::{self, Aspect, Finished, Writes};
 use super::{Cluster, KubernetesError};
 use crate::changes::Changes;
 use crate::jobs::{Jobs, Pace};
@@ -89,10 +90,11 @@ impl Shell {
         let wake = Arc::new(Notify::new());
         let (targets, following) = watch::channel(Vec::new());
         let prober = Prober::following(following)?;
+        let partitions_again = cluster.partitions_again;
         let contract = ContractMap::new(client.clone(), places.data_plane_namespace.clone(), places.contract.clone());
         Ok(Self {
             watches: Watches::start(client.clone(), &places, Arc::clone(&wake), stop),
-            jobs: Jobs::new(AdminTopics, prober, Pace { probe_again: PROBE_AGAIN }),
+            jobs: Jobs::new(AdminTopics, prober, Pace { probe_again: PROBE_AGAIN, partitions_again }),
             writes: Writes::new(client.clone()),
             contract,
             observed: Observed::default(),
@@ -169,6 +171,7 @@ impl Shell {
         self.aim();
         let Snapshot { objects, facts } = snapshot;
         self.observed.cluster = facts;
+        self.observed.cluster.account_failures = self.writes.failures(Aspect::Account);
         self.adopt();
         let outcome = reconcile(objects, &self.cluster.settings, &self.observed);
         self.observed.forget(&outcome);
@@ -185,7 +188,7 @@ impl Shell {
             self.wake.notify_one();
         }
         self.jobs.start(&outcome);
-        self.jobs.start_removals(&outcome);
+        self.jobs.start_in_cluster(&outcome);
         let writes = self.wanted_writes(&outcome);
         self.writes.start(writes);
         self.report(&outcome, found.is_some());

@@ -1,8 +1,9 @@
 //! The copies of one moment, in the form in which the core takes objects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::objects::SubscriptionObject;
 use super::watches::Watches;
 use crate::addressable::references::{ReferenceKey, References};
 use crate::api::channel::Channel;
@@ -10,7 +11,7 @@ use crate::api::meta::Destination;
 use crate::api::policy::EventPolicy;
 use crate::api::{Object, Source, Sourced};
 use crate::features::{FEATURES, KAFKA_FEATURES};
-use crate::index::Key;
+use crate::index::{Key, is_kafka_channel};
 use crate::kafka_access::secret_of;
 use crate::reconcile::Settings;
 use crate::reconcile::observed::ClusterFacts;
@@ -33,7 +34,8 @@ pub(crate) fn take(watches: &mut Watches, settings: &Settings, anyway: bool) -> 
         subscriptions.iter().map(|object| &object.subscription),
     );
     let references_known = watches.follow_references(&wanted);
-    if !(anyway || (secrets_known && references_known)) {
+    let accounts_known = watches.follow_accounts(wants_accounts(watches, settings, &subscriptions));
+    if !(anyway || (secrets_known && references_known && accounts_known)) {
         return None;
     }
     let mut objects = Vec::with_capacity(channels.len() + subscriptions.len());
@@ -54,6 +56,8 @@ pub(crate) fn take(watches: &mut Watches, settings: &Settings, anyway: bool) -> 
         trust_bundles: trust_bundles(watches),
         policies: Arc::new(policies),
         unreadable_secrets,
+        accounts: watches.accounts(),
+        account_failures: BTreeMap::new(),
     };
     let objects = objects.into_iter().map(|object| Sourced { object, source: Source::default() }).collect();
     Some(Snapshot { objects, facts })
@@ -64,13 +68,28 @@ fn secrets_of(watches: &Watches, settings: &Settings) -> BTreeSet<Key> {
     let namespace = &settings.system_namespace;
     let map = |name: &str| watches.maps.get(&(namespace.clone(), name.to_owned()));
     let kafka = map(&settings.general_config).and_then(|found| secret_of(&found.map));
-    let features = map(FEATURES);
-    let encrypts = features.as_ref().and_then(|found| found.map.text("transport-encryption"));
-    let encrypts = encrypts.map(|text| text.trim().to_lowercase());
+    let encrypts = feature(watches, settings, "transport-encryption");
     let tls = settings.cluster.as_ref().map(|cluster| cluster.tls_secret.clone());
     let tls = tls.filter(|_| matches!(encrypts.as_deref(), Some("permissive" | "strict")));
     // An empty name is nobody's.
     kafka.into_iter().chain(tls).filter(|(_, name)| !name.is_empty()).collect()
+}
+
+/// Whether service accounts for tokens have to be known: while Subscriptions of our own get them, and as long as one of
+/// them still has one.
+fn wants_accounts(watches: &Watches, settings: &Settings, subscriptions: &[Arc<SubscriptionObject>]) -> bool {
+    let asked = feature(watches, settings, "authentication-oidc").as_deref() == Some("enabled");
+    let mut own = subscriptions.iter().filter(|object| {
+        let reference = &object.subscription.channel;
+        is_kafka_channel(&reference.kind, reference.api_group()) && !is_managed(&object.subscription)
+    });
+    own.any(|object| asked || object.status.get("auth").is_some_and(|auth| !auth.is_null()))
+}
+
+/// A value of `config-features`, in small letters.
+fn feature(watches: &Watches, settings: &Settings, key: &str) -> Option<String> {
+    let map = watches.maps.get(&(settings.system_namespace.clone(), FEATURES.to_owned()))?;
+    map.map.text(key).map(|text| text.trim().to_lowercase())
 }
 
 /// Every PEM text of a labelled map, sorted, each once.

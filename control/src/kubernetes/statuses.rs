@@ -10,8 +10,10 @@ use serde_json::{Map, Value, json};
 
 use self::conditions::{merge, ready_of};
 use super::objects::{ChannelObject, SubscriptionObject};
+use crate::accounts::{self, Account};
 use crate::addressable::Address;
 use crate::addresses::{ChannelAddress, primary};
+use crate::reconcile::orphans::NO_CHANNEL;
 use crate::reconcile::outcome::Departure;
 use crate::status::{ChannelStatus, Condition, SubscriptionStatus, Truth};
 
@@ -38,7 +40,7 @@ pub(crate) fn channel(
     }
     let mut merged = merge(&object.status, conditions, same_generation, now);
     let gates: &[&str] = if foreign_service.is_some() { &["Addressable"] } else { &CHANNEL_GATES };
-    let ready = ready_of(&merged, gates);
+    let ready = of_generation(ready_of(&merged, gates), &object.status, same_generation);
     merged.extend(merge(&object.status, vec![ready], false, now));
     let mut status = Map::new();
     status.insert("observedGeneration".to_owned(), json!(generation));
@@ -89,12 +91,13 @@ pub(crate) fn subscription(
     let generation = object.subscription.meta.generation;
     let same_generation = object.status.get("observedGeneration").and_then(Value::as_i64) == Some(generation);
     let merged = merge(&object.status, subscription_conditions(found, in_contract), same_generation, now);
-    let ready = ready_of(&merged, &SUBSCRIPTION_GATES);
+    let ready = of_generation(ready_of(&merged, &SUBSCRIPTION_GATES), &object.status, same_generation);
     let mut conditions = merged;
     conditions.extend(merge(&object.status, vec![ready], false, now));
     let mut status = Map::new();
     status.insert("observedGeneration".to_owned(), json!(generation));
     status.insert("conditions".to_owned(), conditions::sorted(conditions));
+    status.insert("auth".to_owned(), auth(&found.account));
     let mut physical = Map::new();
     put(&mut physical, "subscriber", "Uri", &found.physical.subscriber);
     put(&mut physical, "reply", "Uri", &found.physical.reply);
@@ -113,14 +116,19 @@ pub(crate) fn subscription(
 /// Knative's four conditions out of our one verdict.
 fn subscription_conditions(found: &SubscriptionStatus, in_contract: bool) -> Vec<Condition> {
     const UNRESOLVED: [&str; 5] = [
-        "ChannelReferenceFailed",
+        NO_CHANNEL,
         "SubscriberResolveFailed",
         "ReplyResolveFailed",
         "DeadLetterSinkResolveFailed",
         "InvalidSubscription",
     ];
     let unresolved = UNRESOLVED.contains(&found.reason.as_str());
-    let resolved = if unresolved {
+    let unidentified = [accounts::CONDITION, accounts::REFUSED].contains(&found.reason.as_str());
+    let resolved = if found.reason == NO_CHANNEL {
+        // Nothing is wrong with the Subscription itself, so Knative says that it does not know.
+        let message = format!("Failed to get Spec.Channel or backing channel: {}", found.message);
+        Condition::new("ReferencesResolved", Truth::Unknown, NO_CHANNEL, &message)
+    } else if unresolved {
         Condition::new("ReferencesResolved", found.ready, &found.reason, &found.message)
     } else {
         Condition::truth("ReferencesResolved", Truth::True)
@@ -128,15 +136,41 @@ fn subscription_conditions(found: &SubscriptionStatus, in_contract: bool) -> Vec
     let added = Condition::truth("AddedToChannel", if in_contract { Truth::True } else { Truth::Unknown });
     let channel = match found.ready {
         Truth::True => Condition::truth("ChannelReady", Truth::True),
-        _ if unresolved => Condition::truth("ChannelReady", Truth::Unknown),
+        _ if unresolved || unidentified => Condition::truth("ChannelReady", Truth::Unknown),
         truth @ (Truth::False | Truth::Unknown) => {
             let message = format!("{}: {}", found.reason, found.message);
             Condition::new("ChannelReady", truth, "SubscriptionNotMarkedReadyByChannel", &message)
         }
     };
-    // Identities are made by Knative's controller only; deliveries without it carry no token.
-    let identity = Condition::new("OIDCIdentityCreated", Truth::True, "authentication-oidc feature disabled", "");
-    vec![resolved, added, channel, identity]
+    vec![resolved, added, channel, identity_created(&found.account)]
+}
+
+fn identity_created(account: &Account) -> Condition {
+    match account {
+        Account::Off | Account::Leftover { .. } => {
+            Condition::new(accounts::CONDITION, Truth::True, "authentication-oidc feature disabled", "")
+        }
+        Account::Given(_) | Account::Ready(_) => Condition::truth(accounts::CONDITION, Truth::True),
+        Account::Missing(_) => Condition::truth(accounts::CONDITION, Truth::Unknown),
+        Account::Refused { message, .. } => {
+            Condition::new(accounts::CONDITION, Truth::False, accounts::REFUSED, message)
+        }
+    }
+}
+
+/// An identity, as statuses tell it; null for none.
+fn auth(account: &Account) -> Value {
+    account.name().map_or(Value::Null, |name| json!({"serviceAccountName": name}))
+}
+
+/// `Ready` of an object whose new generation nothing is known about yet says so, in the peer's words.
+fn of_generation(ready: Condition, status: &Value, same_generation: bool) -> Condition {
+    let is_changed = !same_generation && status.get("observedGeneration").is_some();
+    if !is_changed || ready.status != Truth::Unknown || !ready.reason.is_empty() {
+        return ready;
+    }
+    let message = if ready.message.is_empty() { "unsuccessfully observed a new generation" } else { &ready.message };
+    Condition::new("Ready", Truth::Unknown, "NewObservedGenFailure", message)
 }
 
 /// One entry of a channel's `status.subscribers`.
@@ -147,14 +181,20 @@ fn subscriber(status: &Value, found: &SubscriptionStatus) -> Value {
             && entry["observedGeneration"].as_i64() == Some(found.generation)
             && entry["ready"] != "Unknown"
     });
-    match (found.ready, known) {
+    let mut entry = match (found.ready, known) {
         (Truth::Unknown, Some(known)) => known.clone(),
         (Truth::True, _) => json!({"uid": found.uid, "observedGeneration": found.generation, "ready": "True"}),
         (truth @ (Truth::False | Truth::Unknown), _) => json!({
             "uid": found.uid, "observedGeneration": found.generation, "ready": truth.to_string(),
             "message": format!("Subscriber {} not ready: {} {}", found.uid, found.reason, found.message)
         }),
+    };
+    match (auth(&found.account), entry.as_object_mut()) {
+        (Value::Null, Some(fields)) => drop(fields.remove("auth")),
+        (auth, Some(fields)) => drop(fields.insert("auth".to_owned(), auth)),
+        (_, None) => {}
     }
+    entry
 }
 
 fn address(address: &ChannelAddress) -> Value {

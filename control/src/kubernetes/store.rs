@@ -93,6 +93,14 @@ impl<T> Store<T> {
         self.lock().objects.values().cloned().collect()
     }
 
+    /// All objects with their namespaces and names.
+    pub(crate) fn entries(&self) -> BTreeMap<Key, T>
+    where
+        T: Clone,
+    {
+        self.lock().objects.iter().map(|(key, object)| (key.clone(), (**object).clone())).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         // Nobody panics while holding it; and if somebody did, every write is whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,36 +1,31 @@
 //! Which objects are copied from the API server.
 //!
 //! Channels, Subscriptions, policies and channels' Services of all namespaces; the ConfigMaps and the data plane's pods of
-//! one namespace each; Secrets one by one, by name; other kinds only while a destination points at one of them, and then
-//! only their names and addresses.
+//! one namespace each. What is copied only while somebody needs it is in `on_demand`.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod on_demand;
+
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{
-    ConfigMap as ApiConfigMap, Pod as ApiPod, Secret as ApiSecret, Service as ApiService,
-};
+use k8s_openapi::api::core::v1::{ConfigMap as ApiConfigMap, Pod as ApiPod, Service as ApiService};
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
-use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
-use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::marks;
 use super::objects::{self, ChannelObject, MapObject, PodObject, ServiceObject, SubscriptionObject};
 use super::store::{Phase, Store, Watch, follow};
-use crate::addressable::references::{Found, ReferenceKey};
+use crate::accounts::ExistingAccount;
+use crate::addressable::references::Found;
 use crate::api::core::Secret;
 use crate::api::policy::EventPolicy;
 use crate::index::Key;
-
-/// How soon it is noticed that a kind is served now.
-const KIND_AGAIN: Duration = Duration::from_secs(10);
 
 /// Where things are.
 #[derive(Debug, Clone)]
@@ -58,6 +53,8 @@ pub(crate) struct Watches {
     contract_maps: Option<Store<MapObject>>,
     pub(crate) pods: Store<PodObject>,
     secrets: BTreeMap<Key, (Store<Secret>, CancellationToken)>,
+    /// Only while somebody needs them.
+    accounts: Option<(Store<ExistingAccount>, CancellationToken)>,
     /// By apiVersion and kind.
     kinds: BTreeMap<(String, String), (Store<Found>, CancellationToken)>,
 }
@@ -78,6 +75,7 @@ impl Watches {
             contract_maps: None,
             pods: Store::default(),
             secrets: BTreeMap::new(),
+            accounts: None,
             kinds: BTreeMap::new(),
         };
         watches.dynamic(("messaging.knative.dev", "v1beta1", "KafkaChannel"), &watches.channels, objects::channel);
@@ -129,117 +127,6 @@ impl Watches {
         self.tasks.spawn(follow(watch, store.clone(), convert, self.stop.clone()));
     }
 
-    /// Copies these Secrets and no others. Gives those that are not known yet.
-    pub(crate) fn follow_secrets(&mut self, wanted: &BTreeSet<Key>) -> Vec<Key> {
-        self.secrets.retain(|key, (_, stop)| {
-            let kept = wanted.contains(key);
-            if !kept {
-                stop.cancel();
-            }
-            kept
-        });
-        for key in wanted {
-            if self.secrets.contains_key(key) {
-                continue;
-            }
-            let api: Api<ApiSecret> = Api::namespaced(self.client.clone(), &key.0);
-            // One object by name is what a role with names allows.
-            let only = watcher::Config::default().fields(&format!("metadata.name={}", key.1));
-            let (store, stop) = (Store::default(), self.stop.child_token());
-            let watch = Watch { kind: "Secret".to_owned(), api, config: only, wake: Arc::clone(&self.wake) };
-            self.tasks.spawn(follow(watch, store.clone(), objects::secret, stop.clone()));
-            self.secrets.insert(key.clone(), (store, stop));
-        }
-        let unknown = self.secrets.iter().filter(|(_, (store, _))| store.phase() == Phase::Waiting);
-        unknown.map(|(key, _)| key.clone()).collect()
-    }
-
-    /// The Secrets that are copied, and why others are not.
-    pub(crate) fn secrets(&self) -> (Vec<Arc<Secret>>, BTreeMap<Key, String>) {
-        let found = self.secrets.iter().filter_map(|(key, (store, _))| store.get(key)).collect();
-        let failed = self.secrets.iter().filter_map(|(key, (store, _))| match store.phase() {
-            Phase::Failed(reason) => Some((key.clone(), reason)),
-            Phase::Waiting | Phase::Synced | Phase::Absent => None,
-        });
-        (found, failed.collect())
-    }
-
-    /// Copies the kinds of these objects and no others. True when something is known about all of them.
-    pub(crate) fn follow_references(&mut self, wanted: &BTreeSet<ReferenceKey>) -> bool {
-        let kinds: BTreeSet<(String, String)> = wanted
-            .iter()
-            .filter(|key| !is_channel(key))
-            .map(|key| (key.api_version.clone(), key.kind.clone()))
-            .collect();
-        self.kinds.retain(|kind, (_, stop)| {
-            let kept = kinds.contains(kind);
-            if !kept {
-                stop.cancel();
-            }
-            kept
-        });
-        for kind in kinds {
-            if !self.kinds.contains_key(&kind) {
-                let (store, stop) = (Store::default(), self.stop.child_token());
-                self.follow_kind(kind.clone(), store.clone(), stop.clone());
-                self.kinds.insert(kind, (store, stop));
-            }
-        }
-        self.kinds.values().all(|(store, _)| store.phase() != Phase::Waiting)
-    }
-
-    fn follow_kind(&self, (api_version, kind): (String, String), store: Store<Found>, stop: CancellationToken) {
-        let (client, wake) = (self.client.clone(), Arc::clone(&self.wake));
-        if api_version == "v1" && kind == "Service" {
-            // The address of a Service is its name, so nothing else of it is read.
-            let api: Api<PartialObjectMeta<ApiService>> = Api::all(client);
-            let watch = Watch { kind, api, config: watcher::Config::default(), wake };
-            self.tasks.spawn(follow(watch, store, |_| Found::Service, stop));
-            return;
-        }
-        self.tasks.spawn(async move {
-            let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
-            let gvk = GroupVersionKind::gvk(group, version, &kind);
-            let resource = loop {
-                let found = tokio::select! {
-                    () = stop.cancelled() => return,
-                    found = kube::discovery::pinned_kind(&client, &gvk) => found,
-                };
-                match found {
-                    Ok((resource, _)) => break resource,
-                    Err(error) => {
-                        let reason = format!("cannot be found: {kind} ({api_version}): {}", super::error_text(&error));
-                        store.fail(reason);
-                        wake.notify_one();
-                    }
-                }
-                sleep(KIND_AGAIN).await;
-            };
-            let api: Api<DynamicObject> = Api::all_with(client, &resource);
-            let watch = Watch { kind, api, config: watcher::Config::default(), wake };
-            let convert =
-                |object: DynamicObject| object.data.get("status").map_or(Found::NoAddress, objects::addresses);
-            follow(watch, store, convert, stop).await;
-        });
-    }
-
-    /// What is known about these objects.
-    pub(crate) fn references(&self, wanted: &BTreeSet<ReferenceKey>) -> BTreeMap<ReferenceKey, Found> {
-        let one = |key: &ReferenceKey| {
-            let place = (key.namespace.clone(), key.name.clone());
-            if is_channel(key) {
-                return self.channels.get(&place).map(|channel| objects::addresses(&channel.status));
-            }
-            let (store, _) = self.kinds.get(&(key.api_version.clone(), key.kind.clone()))?;
-            match store.phase() {
-                Phase::Synced | Phase::Absent => store.get(&place).map(|found| (*found).clone()),
-                Phase::Failed(reason) => Some(Found::Unreadable(reason)),
-                Phase::Waiting => Some(Found::Unreadable("is not known yet".to_owned())),
-            }
-        };
-        wanted.iter().filter_map(|key| Some((key.clone(), one(key)?))).collect()
-    }
-
     /// The contract's map; `None` when it does not exist.
     pub(crate) fn contract(&self, places: &Places) -> Option<Arc<MapObject>> {
         let key = (places.data_plane_namespace.clone(), places.contract.clone());
@@ -259,9 +146,4 @@ impl Watches {
         let contract = self.contract_maps.as_ref().map(|maps| ("ConfigMap", maps.is_synced(), maps.phase()));
         all.into_iter().chain(contract).filter(|(_, known, _)| !known).map(|(kind, _, phase)| (kind, phase)).collect()
     }
-}
-
-/// Channels are copied anyway.
-fn is_channel(key: &ReferenceKey) -> bool {
-    key.kind == "KafkaChannel" && key.api_version.starts_with("messaging.knative.dev/")
 }

@@ -3,7 +3,7 @@
 //! Bounded: at most [`AT_ONCE`] at a time; what is beyond waits, and takes the place of a write that ends without waiting
 //! for another look at all objects. A write that failed is repeated with doubling pauses and
 //! jitter. A write that was done is not repeated until the watch has shown its result: only then is it known that
-//! somebody undid it. Deletes nothing.
+//! somebody undid it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -34,6 +34,19 @@ pub(crate) enum Aspect {
     SubscriptionStatus,
     /// The annotations of a pod.
     PodAnnotations,
+    /// The service account of a Subscription.
+    Account,
+}
+
+/// What a request does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Creates what the body says, below the path.
+    Create,
+    /// Merges the body into what is there.
+    Merge,
+    /// Deletes what is there, under the conditions of the body.
+    Delete,
 }
 
 /// Aspect, namespace, name.
@@ -45,8 +58,7 @@ pub(crate) struct Write {
     pub(crate) key: Key,
     /// Path on the server.
     pub(crate) path: String,
-    /// True: creates what the body says, below the path. False: merges the body into what is there.
-    pub(crate) create: bool,
+    pub(crate) action: Action,
     pub(crate) body: Value,
     /// Version of the object that the write was made from; empty when there is none.
     pub(crate) seen: String,
@@ -63,6 +75,8 @@ struct Attempt {
     done: Option<(Value, String)>,
     /// The last failure was a conflict: the object exists, or has another version.
     conflict: bool,
+    /// The server's words when the last one failed.
+    error: Option<String>,
 }
 
 impl Attempt {
@@ -143,6 +157,15 @@ impl Writes {
         self.attempts.get(key).is_some_and(|attempt| attempt.running)
     }
 
+    /// What failed last, by namespace and name, with the server's words.
+    pub(crate) fn failures(&self, aspect: Aspect) -> BTreeMap<(String, String), String> {
+        let of_aspect = self.attempts.iter().filter(|((found, ..), _)| *found == aspect);
+        let failed = of_aspect.filter_map(|((_, namespace, name), attempt)| {
+            Some(((namespace.clone(), name.clone()), attempt.error.clone()?))
+        });
+        failed.collect()
+    }
+
     /// Whether the last attempt failed because something else is in the way.
     pub(crate) fn refused(&self, key: &Key) -> bool {
         self.attempts.get(key).is_some_and(|attempt| attempt.conflict)
@@ -178,6 +201,7 @@ impl Writes {
         let pause = self.pause(&finished.key);
         let attempt = self.attempts.entry(finished.key.clone()).or_default();
         attempt.running = false;
+        attempt.error.clone_from(&finished.error);
         match &finished.result {
             Ok(version) => {
                 attempt.failures = 0;
@@ -221,8 +245,11 @@ fn has_caught_up(seen: &str, written: &str) -> bool {
 }
 
 async fn perform(client: Client, write: Write) -> Finished {
-    let (method, content_type) =
-        if write.create { ("POST", "application/json") } else { ("PATCH", "application/merge-patch+json") };
+    let (method, content_type) = match write.action {
+        Action::Create => ("POST", "application/json"),
+        Action::Merge => ("PATCH", "application/merge-patch+json"),
+        Action::Delete => ("DELETE", "application/json"),
+    };
     let path = format!("{}?fieldManager={}", write.path, super::FIELD_MANAGER);
     let request = Request::builder().method(method).uri(path).header("content-type", content_type);
     let request = request.body(write.body.to_string().into_bytes()).map_err(kube::Error::HttpError);

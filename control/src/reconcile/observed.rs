@@ -8,6 +8,7 @@ use std::sync::Arc;
 use millrace_config::contract::wire;
 
 use super::failure::Failure;
+use crate::accounts::Accounts;
 use crate::addressable::references::References;
 use crate::api::policy::EventPolicy;
 use crate::index::Key;
@@ -37,6 +38,8 @@ pub enum Progress {
     Done,
     /// It failed, for this reason; it will be attempted again.
     Failed(String),
+    /// Kafka could not even be asked, for this reason; it will be attempted again.
+    NotAsked(String),
 }
 
 /// How an attempt to delete something in Kafka ended.
@@ -61,6 +64,10 @@ pub struct ClusterFacts {
     pub policies: Arc<Vec<EventPolicy>>,
     /// Secrets that cannot be read, by namespace and name, with the reason.
     pub unreadable_secrets: BTreeMap<Key, String>,
+    /// Service accounts for tokens.
+    pub accounts: Accounts,
+    /// Accounts that could not be created last time, by namespace and name, with the server's words.
+    pub account_failures: BTreeMap<Key, String>,
 }
 
 /// What the ingress answered when asked for a channel.
@@ -97,6 +104,10 @@ pub struct Observed {
     pub topics: BTreeMap<TopicKey, Progress>,
     /// Whether groups have their first offsets.
     pub groups: BTreeMap<GroupKey, Progress>,
+    /// How many partitions topics had when they were looked at last.
+    pub partitions: BTreeMap<TopicKey, i32>,
+    /// Topics that were given more partitions, and the number of the first new one.
+    pub grown: BTreeMap<TopicKey, i32>,
     /// By uid of the channel.
     pub probes: BTreeMap<String, Probe>,
     /// Whether host names of Services can be resolved here; only asked outside a cluster.
@@ -117,4 +128,16 @@ pub struct Observed {
     pub overdue: BTreeSet<String>,
     /// What only an API server can tell.
     pub cluster: ClusterFacts,
+}
+
+impl Observed {
+    /// Notes how many partitions a topic has that was made with `created`. With more than before, the groups of the topic
+    /// need first offsets again: for the new ones.
+    pub fn note_partitions(&mut self, key: &TopicKey, created: i32, now: i32) {
+        let before = self.partitions.insert(key.clone(), now).unwrap_or(created);
+        if now > before {
+            self.grown.entry(key.clone()).or_insert(before);
+            self.groups.retain(|group, _| group.topic != *key);
+        }
+    }
 }

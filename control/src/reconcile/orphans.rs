@@ -1,15 +1,19 @@
 //! Subscriptions that belong to no channel.
 
 use super::failure::Failure;
+use super::plan::Context;
 use crate::api::{Identity, Problem};
 use crate::index::{Index, is_kafka_channel};
 use crate::status::{self, SubscriptionStatus};
 
+/// Reason of a Subscription whose channel is not there.
+pub const NO_CHANNEL: &str = "ChannelReferenceFailed";
+
 /// Subscriptions whose channel is not there.
-pub(super) fn orphans(index: &Index) -> impl Iterator<Item = SubscriptionStatus> {
-    index.subscriptions.values().filter_map(|entry| {
-        let failure = channel_failure(index, &entry.object)?;
-        Some(status::of_orphan(&entry.object, &failure))
+pub(super) fn orphans(context: &Context<'_>) -> impl Iterator<Item = SubscriptionStatus> {
+    context.index.subscriptions.values().filter_map(|entry| {
+        let failure = channel_failure(context.index, &entry.object)?;
+        Some(status::of_orphan(&entry.object, context.account(&entry.object.meta), &failure))
     })
 }
 
@@ -40,5 +44,5 @@ fn channel_failure(index: &Index, subscription: &crate::api::subscription::Subsc
     } else {
         return None;
     };
-    Some(Failure { reason: "ChannelReferenceFailed".to_owned(), message })
+    Some(Failure { reason: NO_CHANNEL.to_owned(), message })
 }

@@ -43,6 +43,8 @@ pub struct Wanted {
     pub topics: BTreeSet<TopicKey>,
     /// Groups of subscriptions.
     pub groups: BTreeSet<GroupKey>,
+    /// Topics with such groups, and how many partitions their channels ask for.
+    pub partitions: BTreeMap<TopicKey, i32>,
     /// Uids of channels.
     pub channels: BTreeSet<String>,
     /// Host names that should be resolvable, though there may be no cluster here.
@@ -79,6 +81,8 @@ pub struct Outcome {
     pub topics: Vec<TopicRequest>,
     /// Groups without first offsets, on topics that exist.
     pub groups: Vec<GroupKey>,
+    /// Topics of such groups that were given more partitions, and the number of the first new one.
+    pub grown: BTreeMap<TopicKey, i32>,
     /// Channels in the contract.
     pub probes: Vec<ProbeRequest>,
     /// Deleted channels that the ingress must drop.

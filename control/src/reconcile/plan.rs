@@ -13,6 +13,7 @@ pub use super::failure::Failure;
 use super::observed::{Observed, TopicKey};
 use super::outcome::TopicRequest;
 use super::settings::Settings;
+use crate::accounts::{self, Account};
 use crate::addressable::{Address, resolve};
 use crate::addresses::ChannelAddress;
 use crate::api::channel::Channel;
@@ -66,10 +67,20 @@ pub struct SubscriberPlan {
     pub generation: i64,
     /// Knative's controller looks after the Subscription.
     pub managed: bool,
+    /// Whose tokens go with deliveries.
+    pub account: Account,
     /// What the contract should say, or why it cannot.
     pub egress: Result<wire::Egress, Failure>,
     /// Where to report: the place, the object and the field.
     pub(super) report: (Source, Identity, String),
+}
+
+impl SubscriberPlan {
+    /// Whether this is why it is not in the contract: its account is being made.
+    #[must_use]
+    pub fn awaits_account(&self, failure: &Failure) -> bool {
+        self.account.is_awaited() && failure.reason == accounts::CONDITION
+    }
 }
 
 /// An EventPolicy that applies to a channel.
@@ -106,7 +117,8 @@ impl ChannelPlan<'_> {
         let identity = channel_identity(meta);
         let own = self.config.as_ref().err().map(|error| Problem::with_field(self.source, &identity, "", error));
         let of_subscribers = self.subscribers.iter().filter_map(|subscriber| {
-            let failure = subscriber.egress.as_ref().err()?;
+            // What only takes a moment is nobody's problem.
+            let failure = subscriber.egress.as_ref().err().filter(|failure| !subscriber.awaits_account(failure))?;
             let (source, identity, field) = &subscriber.report;
             Some(Problem::with_field(source, identity, field, &failure.message))
         });
@@ -182,6 +194,13 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// The account of a Subscription that is ours to look after.
+    pub(in crate::reconcile) fn account(&self, subscription: &Meta) -> Account {
+        let facts = &self.observed.cluster;
+        let wanted = self.settings.cluster.is_some() && self.flags.oidc;
+        Account::of(subscription, wanted, &facts.accounts, &facts.account_failures)
+    }
+
     fn resolve(&self, destination: &Destination, namespace: &str) -> Result<Address, String> {
         resolve(destination, namespace, self.index, &self.settings.addressing).map_err(|error| error.to_string())
     }
@@ -196,6 +215,7 @@ impl<'a> Context<'a> {
             dead_letter_sink: dead_letter.as_ref().and_then(|sink| Some(sink.as_ref().ok()?.url.clone())),
             generation: wanted.generation,
             managed: wanted.managed,
+            account: wanted.account.clone(),
             report: wanted.report.clone(),
             egress: self.egress(wanted, &delivery, dead_letter, channel),
         }
@@ -223,6 +243,7 @@ impl<'a> Context<'a> {
             .transpose()
             .map_err(failed("DeadLetterSinkResolveFailed", "failed to resolve the dead letter sink"))?;
         self.allowed(delivery).map_err(failed("SubscriptionNotMarkedReadyByChannel", "delivery is not allowed"))?;
+        let service_account = wanted.account.for_deliveries()?.to_owned();
         let resolved = ResolvedSubscription {
             uid: wanted.uid.to_owned(),
             name: wanted.name.to_owned(),
@@ -230,7 +251,7 @@ impl<'a> Context<'a> {
             reply,
             ordered: wanted.ordered,
             egress_config: egress_config(delivery, dead_letter.as_ref(), SUBSCRIPTION_BACKOFF),
-            service_account: wanted.service_account.to_owned(),
+            service_account,
         };
         Ok(egress(resolved, &channel.meta, self.flags))
     }

@@ -57,6 +57,9 @@ pub(super) fn wanted(plans: &[ChannelPlan<'_>]) -> Wanted {
         wanted.topics.insert(config.key.clone());
         let egresses = plan.subscribers.iter().filter_map(|subscriber| subscriber.egress.as_ref().ok());
         wanted.groups.extend(egresses.map(|egress| group_key(&config.key, egress)));
+        if !plan.subscribers.is_empty() {
+            wanted.partitions.insert(config.key.clone(), config.request().partitions);
+        }
     }
     wanted
 }
@@ -85,6 +88,8 @@ impl Observed {
         // Until a group that leaves is remembered beside the contract, this is the only place that knows it.
         let unsaved = |key: &GroupKey| outcome.leaving.contains(key) && !self.leaving.contains(key);
         self.groups.retain(|key, _| wanted.groups.contains(key) || unsaved(key));
+        self.partitions.retain(|key, _| wanted.partitions.contains_key(key));
+        self.grown.retain(|key, _| wanted.partitions.contains_key(key));
         self.probes.retain(|uid, _| wanted.channels.contains(uid));
         self.names.retain(|host, _| wanted.names.contains(host));
         // A topic that is wanted again is asked for again, and may have to be deleted again later.

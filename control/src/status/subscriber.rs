@@ -24,6 +24,7 @@ pub(super) fn of_subscriber(
         dead_letter_sink: subscriber.dead_letter_sink.clone(),
         generation: subscriber.generation,
         managed: subscriber.managed,
+        account: subscriber.account.clone(),
         physical: subscriber.egress.as_ref().ok().map(Physical::of).unwrap_or_default(),
         ready: verdict.status,
         reason: verdict.reason,
@@ -35,7 +36,10 @@ pub(super) fn of_subscriber(
 fn verdict(plan: &ChannelPlan<'_>, subscriber: &SubscriberPlan, gates: &[Condition], observed: &Observed) -> Condition {
     let egress = match &subscriber.egress {
         Ok(egress) => egress,
-        Err(failure) => return Condition::new("Ready", Truth::False, &failure.reason, &failure.message),
+        Err(failure) => {
+            let truth = if subscriber.awaits_account(failure) { Truth::Unknown } else { Truth::False };
+            return Condition::new("Ready", truth, &failure.reason, &failure.message);
+        }
     };
     let blocking = |kind: &str| {
         gates.iter().find(|gate| gate.kind == kind && gate.status != Truth::True).map(|gate| {
@@ -56,7 +60,7 @@ fn verdict(plan: &ChannelPlan<'_>, subscriber: &SubscriberPlan, gates: &[Conditi
         topic.and_then(|topic| observed.groups.get(&GroupKey { topic, group: egress.consumer_group.clone() }));
     match offsets {
         Some(Progress::Done) => {}
-        Some(Progress::Failed(error)) => {
+        Some(Progress::Failed(error) | Progress::NotAsked(error)) => {
             return Condition::new("Ready", Truth::False, "InitializeOffset", error);
         }
         None => {

@@ -1,7 +1,9 @@
 //! Creates topics with Kafka's admin protocol; deletes topics and groups when a cluster's objects are gone.
 //!
-//! Only CreateTopics, DeleteTopics, ListGroups and DeleteGroups are ever sent. Source: control-plane spec 2.3 (step 7), 2.9, 2.11.
+//! Only CreateTopics, DeleteTopics, ListGroups, DeleteGroups and Metadata are ever sent. Source: control-plane spec 2.3
+//! (step 7), 2.9, 2.11.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -10,7 +12,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::{Removals, TopicError, Topics};
+use super::{Partitions, Removals, TopicError, Topics};
 use crate::kafka_access::KafkaAccess;
 use crate::reconcile::TopicRequest;
 
@@ -34,6 +36,22 @@ impl Topics for AdminTopics {
         // Closing waits for the client's threads, a tenth of a second for which no channel need wait.
         drop(tokio::task::spawn_blocking(move || drop(client)));
         results
+    }
+}
+
+impl Partitions for AdminTopics {
+    async fn partitions(&self, access: &KafkaAccess) -> Result<BTreeMap<String, i32>, TopicError> {
+        let client = connect(access).map_err(|error| TopicError::Client(error.to_string()))?;
+        // One answer for all topics, however many there are.
+        let look = move || {
+            let metadata = client.inner().fetch_metadata(None, TIMEOUT)?;
+            let count = |partitions: usize| i32::try_from(partitions).unwrap_or(i32::MAX);
+            let topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
+            Ok(topics.map(|topic| (topic.name().to_owned(), count(topic.partitions().len()))).collect())
+        };
+        let found: Result<BTreeMap<String, i32>, KafkaError> =
+            tokio::task::spawn_blocking(look).await.map_err(|error| TopicError::Request(error.to_string()))?;
+        found.map_err(|error| unanswered(&error, &access.servers()))
     }
 }
 

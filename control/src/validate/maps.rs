@@ -1,4 +1,5 @@
-//! The ConfigMaps whose content somebody reads: where Kafka is, tuning, observability, contracts.
+//! The ConfigMaps whose content somebody reads: where Kafka is, tuning, observability, contracts. Those of logging and
+//! leader election are in `logs`.
 //!
 //! Features are read elsewhere, because they decide about other objects.
 //! Source: control-plane spec 2.1, 4.4 and 4.5.
@@ -10,12 +11,14 @@ use millrace_config::observability::{Observability, ObservabilityError};
 use super::{Report, Severity, Text, contract, identity, properties};
 use crate::api::core::ConfigMap;
 use crate::api::{Kind, Problem};
-use crate::files::OBSERVABILITY;
+use crate::files::{LOGGING, OBSERVABILITY};
 use crate::index::{Entry, Index};
 use crate::kafka_access::{self, AccessError, split_servers};
 
 /// What control calls the maps unless it is told otherwise by its environment.
 const CHANNEL_CONFIG: &str = "kafka-channel-config";
+const ELECTION: &str = "config-kafka-leader-election";
+const CONTROLLER_LOGGING: &str = "config-logging";
 const CONTRACTS: &str = "kafka-channel-channels-subscriptions";
 const DISPATCHER_CONTRACT: &str = "kafka-channel-dispatcher-";
 const TUNING: (&str, &str) = ("config-kafka-", "-data-plane");
@@ -31,6 +34,12 @@ impl Report {
             self.channel_config(entry, index);
         } else if name == OBSERVABILITY {
             self.observability(entry);
+        } else if name == LOGGING {
+            self.logback(entry);
+        } else if name == CONTROLLER_LOGGING {
+            self.zap(entry);
+        } else if name == ELECTION {
+            self.election(entry);
         } else if name == CONTRACTS || name.starts_with(DISPATCHER_CONTRACT) {
             let bytes = entry.object.data.get("data").map(Vec::as_slice).unwrap_or_default();
             let object = identity(Kind::ConfigMap, &entry.object.meta).to_string();

@@ -171,3 +171,60 @@ fn errors_come_before_warnings_of_a_line_and_are_counted() {
     assert_eq!((report.count(Severity::Error), report.count(Severity::Warning)), (1, 1));
     assert_eq!(report.findings[0].problem.file, "a.yaml");
 }
+
+fn map(name: &str, data: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: knative-eventing}}\ndata:\n{data}")
+}
+
+#[test]
+fn leader_election_that_would_not_be_taken_is_told() {
+    let name = "config-kafka-leader-election";
+    check_one(
+        "a.yaml",
+        &map(name, "  leaseDuration: 15s\n  renewDeadline: 10s\n  retryPeriod: 2s\n  buckets: '1'\n"),
+        &[],
+    );
+    let place = "ConfigMap knative-eventing/config-kafka-leader-election: data";
+    check_one(
+        "a.yaml",
+        &map(name, "  leaseDuration: 5s\n  renewDeadline: soon\n  buckets: '3'\n"),
+        &[
+            &format!(
+                "a.yaml:5: error: {place}.leaseDuration: retryPeriod must be shorter than renewDeadline, and renewDeadline \
+                 shorter than leaseDuration; otherwise the defaults apply to all three"
+            ),
+            &format!("a.yaml:6: error: {place}.renewDeadline: \"soon\" is no duration, such as 15s or 1m30s"),
+            &format!(
+                "a.yaml:7: error: {place}.buckets: there is one Lease: \"3\" would keep control and Knative's controller from \
+                 excluding each other"
+            ),
+        ],
+    );
+}
+
+#[test]
+fn levels_that_are_none_are_told() {
+    let good = "  config.xml: |\n    <configuration><root level=\"INFO\"/></configuration>\n";
+    check_one("a.yaml", &map("kafka-config-logging", good), &[]);
+    check_one(
+        "a.yaml",
+        &map(
+            "kafka-config-logging",
+            "  config.xml: |\n    <configuration><root level=\"LOUD\"/></configuration>\n  other: x\n",
+        ),
+        &[
+            "a.yaml:5: error: ConfigMap knative-eventing/kafka-config-logging: data.config.xml: LOUD is not a level of logback",
+            "a.yaml:7: warning: ConfigMap knative-eventing/kafka-config-logging: data.other: nobody reads it; levels are in \
+             config.xml",
+        ],
+    );
+    check_one(
+        "a.yaml",
+        &map("config-logging", "  loglevel.controller: loud\n  zap-logger-config: '{'\n"),
+        &[
+            "a.yaml:5: error: ConfigMap knative-eventing/config-logging: data.loglevel.controller: \"loud\" is none of debug, \
+             info, warn, error, dpanic, panic, fatal",
+            "a.yaml:6: error: ConfigMap knative-eventing/config-logging: data.zap-logger-config: is not JSON",
+        ],
+    );
+}

@@ -97,11 +97,10 @@ async fn nothing_is_ready_until_the_ingress_knows_the_channel() {
     laptop.ingress_answers(404);
     laptop.write("objects.yaml", &format!("{CHANNEL}---\n{}", subscription("one", "http://127.0.0.1:9000/")));
     let running = laptop.start();
-    let status = laptop.wait(|status| status["subscriptions"][0]["reason"] == "ProbeSucceeded").await;
-    assert_eq!(
-        (&status["channels"][0]["ready"], &status["subscriptions"][0]["ready"]),
-        (&"False".into(), &"False".into())
-    );
+    // Unknown before the ingress was asked for the first time.
+    let probed = |object: &serde_json::Value| object["reason"] == "ProbeSucceeded" && object["ready"] == "False";
+    let status = laptop.wait(|status| probed(&status["subscriptions"][0])).await;
+    assert_eq!(status["channels"][0]["ready"], "False");
     for text in [&status["channels"][0]["message"], &status["subscriptions"][0]["message"]] {
         assert!(text.as_str().unwrap().contains("404"), "{status}");
     }

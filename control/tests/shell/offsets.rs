@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millrace_config::contract::credentials::Credentials;
 use millrace_control::kafka_access::{ContractAuth, KafkaAccess};
-use millrace_control::offsets::{Initialised, OffsetsError, initialise};
+use millrace_control::offsets::{Initialised, OffsetsError, initialise, initialise_then};
 use millrace_control::reconcile::observed::{GroupKey, TopicKey};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -35,6 +35,14 @@ impl Cluster {
     fn initialise(&self, group: &str, topic: &str) -> Result<Initialised, OffsetsError> {
         let key = TopicKey { servers: self.0.bootstrap_servers(), topic: topic.to_owned() };
         initialise(&self.access(), &GroupKey { topic: key, group: group.to_owned() })
+    }
+
+    fn initialise_added(&self, group: &str, added: i32) -> Result<Initialised, OffsetsError> {
+        let key = TopicKey { servers: self.0.bootstrap_servers(), topic: TOPIC.to_owned() };
+        let key = GroupKey { topic: key, group: group.to_owned() };
+        let mut found = None;
+        initialise_then(&self.access(), &key, Some(added), |result| found = Some(result));
+        found.unwrap()
     }
 
     fn produce(&self, partition: i32, count: usize) {
@@ -87,6 +95,22 @@ fn offsets_that_are_there_are_never_moved() {
     cluster.produce(1, 4);
     assert_eq!(cluster.initialise("g", TOPIC).unwrap(), Initialised::Committed(0));
     assert_eq!(cluster.committed("g", 2), [Offset::Offset(3), Offset::Offset(4)]);
+}
+
+#[test]
+fn a_partition_that_was_added_later_begins_with_its_first_record() {
+    let cluster = Cluster::new(3);
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(TOPIC, 0, Offset::Offset(0)).unwrap();
+    cluster.consumer("g").commit(&list, CommitMode::Sync).unwrap();
+    for partition in 0..3 {
+        cluster.produce(partition, 4);
+    }
+    assert_eq!(cluster.initialise_added("g", 2).unwrap(), Initialised::Committed(2));
+    assert_eq!(cluster.committed("g", 3), [Offset::Offset(0), Offset::Offset(4), Offset::Offset(0)]);
+    // For a group that did not exist then, nothing is old or new.
+    assert_eq!(cluster.initialise_added("h", 2).unwrap(), Initialised::Committed(3));
+    assert_eq!(cluster.committed("h", 3), [Offset::Offset(4), Offset::Offset(4), Offset::Offset(4)]);
 }
 
 #[test]

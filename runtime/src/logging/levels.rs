@@ -49,7 +49,8 @@ fn from_directives(directives: &str) -> Levels {
     Levels { problems, ..from_pairs(root, pairs) }
 }
 
-fn from_logback(xml: &str) -> Levels {
+/// The levels of a logback file.
+pub(super) fn from_logback(xml: &str) -> Levels {
     let (mut root, mut pairs, mut problems) = (LevelFilter::INFO, Vec::new(), Vec::new());
     for tag in tags(xml) {
         let Some((name, attributes)) = tag.split_once(char::is_whitespace) else { continue };
@@ -59,7 +60,7 @@ fn from_logback(xml: &str) -> Levels {
         // A logger without a level inherits its parent's.
         let Some(text) = attribute(attributes, "level") else { continue };
         let Some(level) = logback_level(text) else {
-            problems.push(format!("logback: {text} is not a level"));
+            problems.push(format!("{text} is not a level of logback"));
             continue;
         };
         if name == "root" {
@@ -197,7 +198,7 @@ mod tests {
         check(&levels, "hyper", Level::INFO, false);
         check(&levels, "hyper", Level::WARN, true);
         check(&levels, "librdkafka", Level::INFO, true);
-        assert_eq!(levels.problems, ["logback: loud is not a level"]);
+        assert_eq!(levels.problems, ["loud is not a level of logback"]);
     }
 
     #[test]

@@ -4,19 +4,23 @@
 //! the folder that the data plane mounts. Control runs with the rights of its own service account, as `deploy/` gives
 //! them, never as an administrator.
 
+mod extras;
+mod kubelet;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
 
+pub use self::extras::{Certificate, Extras, set_features};
+use self::kubelet::{contract_of, copy_contract};
+pub use self::kubelet::{write_pod, write_pod_at};
 use super::Cluster;
 use super::objects::{Objects, documents};
 use crate::PATIENCE;
 use crate::broker::Broker;
-use crate::folder::Mount;
 use crate::plane::{Ingress, Plane};
 use crate::process::{Process, Program};
 use crate::wait::wait_for;
@@ -25,6 +29,8 @@ use crate::wait::wait_for;
 pub const SYSTEM: &str = "knative-eventing";
 /// The ConfigMap with the contract.
 pub const CONTRACT: &str = "kafka-channel-channels-subscriptions";
+/// The account of ingress and dispatcher.
+pub const DATA_PLANE: &str = "knative-kafka-channel-data-plane";
 /// apiVersion and kind of channels.
 pub const CHANNEL: [&str; 2] = ["messaging.knative.dev/v1beta1", "KafkaChannel"];
 /// apiVersion and kind of Subscriptions.
@@ -56,6 +62,15 @@ impl Install {
     /// When something cannot be installed.
     #[must_use]
     pub fn on(kafka: &dyn Broker) -> Option<Self> {
+        Self::with(kafka, &Extras::default())
+    }
+
+    /// As [`Self::on`], with more.
+    ///
+    /// # Panics
+    /// When something cannot be installed.
+    #[must_use]
+    pub fn with(kafka: &dyn Broker, extras: &Extras<'_>) -> Option<Self> {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let cluster = Cluster::start_unless_missing()?;
         let admin = cluster.admin();
@@ -63,7 +78,12 @@ impl Install {
         configure(&admin, &[("bootstrap.servers", &kafka.bootstrap())]);
         // As shipped for channels: a group without a committed offset would start at the end of the topic.
         let plane = Plane::new(kafka).with("consumer", "auto.offset.reset=latest");
-        let ingress = plane.start_ready_ingress();
+        // Another pod of the ingress may have the same port at another address.
+        let plane = plane.with("httpserver", "host=127.0.0.1");
+        extras.apply(&admin);
+        plane.set_features(extras.features);
+        let ingress = Ingress::start(&extras.ingress(&cluster, &plane));
+        ingress.wait_until_ready();
         write_pod(&admin, "kafka-channel-receiver", "kafka-channel-receiver-0", true);
         let stop = Arc::new(AtomicBool::new(false));
         let kubelet = copy_contract(cluster.kubeconfig("admin").as_path(), plane.contract.clone(), Arc::clone(&stop));
@@ -89,6 +109,19 @@ impl Install {
         let mut control = self.control("control-0").start();
         control.wait_for_message("This process leads", PATIENCE);
         control
+    }
+
+    /// A dispatcher with the rights of the data plane's service account.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    #[track_caller]
+    pub fn start_dispatcher(&self) -> Process {
+        let account = self.cluster.service_account(SYSTEM, DATA_PLANE);
+        let mut process = self.plane.dispatcher_program().env("KUBECONFIG", account).start();
+        process.wait_for_message("Dispatcher started", PATIENCE);
+        process
     }
 
     /// A channel.
@@ -192,10 +225,6 @@ pub fn condition(object: &Value, kind: &str) -> Value {
 }
 
 fn apply_files(admin: &Objects) {
-    let file = |path: &str| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(path);
-        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-    };
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}});
     admin.try_apply(&namespace).unwrap_or_else(|refused| panic!("{refused}"));
     let files = [
@@ -203,20 +232,29 @@ fn apply_files(admin: &Objects) {
         "crds/kafka-channel/admission.yaml",
         "crds/subscription/subscriptions.yaml",
         "base/control-rbac.yaml",
+        "base/data-plane-rbac.yaml",
         "base/secrets.yaml",
         "components/subscriptions/subscription-controller.yaml",
     ];
-    for mut object in files.iter().flat_map(|path| documents(&file(path))) {
-        // kustomize does this.
-        if ["ServiceAccount", "Role", "RoleBinding"].contains(&object["kind"].as_str().unwrap_or_default()) {
-            object["metadata"]["namespace"] = json!(SYSTEM);
-        }
-        admin.try_apply(&object).unwrap_or_else(|refused| panic!("cannot apply {object}: {refused}"));
-    }
+    apply_deploy(admin, &files);
     for path in ["v1beta1/kafkachannels", "v1/kafkachannels", "v1/subscriptions"] {
         wait_for(&format!("{path} to be served"), PATIENCE, || {
             admin.try_text(&format!("/apis/messaging.knative.dev/{path}")).map(|_| ())
         });
+    }
+}
+
+/// Applies files below `deploy/`, as kustomize would give them.
+fn apply_deploy(admin: &Objects, files: &[&str]) {
+    let file = |path: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    for mut object in files.iter().flat_map(|path| documents(&file(path))) {
+        if ["ServiceAccount", "Role", "RoleBinding"].contains(&object["kind"].as_str().unwrap_or_default()) {
+            object["metadata"]["namespace"] = json!(SYSTEM);
+        }
+        admin.try_apply(&object).unwrap_or_else(|refused| panic!("cannot apply {object}: {refused}"));
     }
 }
 
@@ -226,69 +264,4 @@ fn configure(admin: &Objects, data: &[(&str, &str)]) {
     let metadata = json!({"namespace": SYSTEM, "name": "kafka-channel-config"});
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data});
     admin.try_apply(&map).unwrap_or_else(|refused| panic!("{refused}"));
-}
-
-/// Writes a pod of the data plane as its kubelet would.
-///
-/// # Panics
-/// When the server refuses it.
-pub fn write_pod(admin: &Objects, app: &str, name: &str, ready: bool) {
-    let labels = json!({"app": app});
-    let metadata = json!({"namespace": SYSTEM, "name": name, "labels": labels});
-    let spec = json!({"containers": [{"name": "c", "image": "none"}]});
-    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
-    admin.try_apply(&pod).unwrap_or_else(|refused| panic!("{refused}"));
-    let ready = if ready { "True" } else { "False" };
-    let status = json!({
-        "phase": "Running", "podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}],
-        "conditions": [{"type": "Ready", "status": ready}]
-    });
-    let _ = admin.patch_status(["v1", "Pod", SYSTEM, name], &status);
-}
-
-fn contract_of(map: &Value) -> Option<Vec<u8>> {
-    decode(map["binaryData"]["data"].as_str()?)
-}
-
-/// Base64, as the API has it: no blanks, padded.
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let value = |byte: u8| match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
-    };
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0_u32, 0);
-    for byte in text.bytes().filter(|byte| *byte != b'=') {
-        bits = bits << 6 | u32::from(value(byte)?);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push(u8::try_from(bits >> count & 0xff).ok()?);
-        }
-    }
-    Some(bytes)
-}
-
-/// Copies the contract into the mount whenever it changed, until it is stopped.
-fn copy_contract(kubeconfig: &Path, mount: Mount, stop: Arc<AtomicBool>) -> JoinHandle<()> {
-    let objects = Objects::new(kubeconfig);
-    let path = format!("/api/v1/namespaces/{SYSTEM}/configmaps/{CONTRACT}");
-    thread::spawn(move || {
-        let mut last = Vec::new();
-        while !stop.load(Ordering::Relaxed) {
-            // While the server is away, mounts stay as they are.
-            let map: Option<Value> = objects.try_text(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
-            if let Some(bytes) = map.as_ref().and_then(contract_of)
-                && bytes != last
-            {
-                mount.swap(&[("data", &bytes)]);
-                last = bytes;
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-    })
 }

@@ -62,6 +62,46 @@ fn a_subscription_s_events_arrive_and_everything_of_it_goes_with_it() {
 }
 
 #[test]
+fn events_in_partitions_that_were_added_later_reach_a_subscriber_whose_dispatcher_was_away() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let Some(install) = Install::on(kafka) else { return };
+    let mut control = install.control("control-0").env("MILLRACE_PARTITIONS_SECONDS", "1").start();
+    control.wait_for_message("This process leads", PATIENCE);
+    let subscriber = Subscriber::accepting();
+    let namespace = install.cluster.fresh_namespace();
+    install.apply_channel(&namespace, "orders", &json!({}));
+    install.apply_subscription(&namespace, "billing", "orders", &json!({"subscriber": {"uri": subscriber.url("/in")}}));
+    let ready = install.wait_until_ready(SUBSCRIPTION, &namespace, "billing");
+    let topic = format!("knative-messaging-kafka.{namespace}.orders");
+    let group = format!("kafka.{namespace}.orders.{}", ready["metadata"]["uid"].as_str().unwrap());
+    let alter = ["--alter", "--topic", &topic, "--partitions", "3"];
+    drop(kafka.tool("org.apache.kafka.tools.TopicCommand", &alter));
+    let header = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+    let ids: Vec<String> = (0..20).map(|number| format!("late-{number}")).collect();
+    // The key decides over the partition: some are in each.
+    let record = |id: &String| records::NewRecord {
+        key: Some(id.as_bytes().to_vec()),
+        headers: vec![
+            header("ce_specversion", "1.0"),
+            header("ce_id", id),
+            header("ce_source", "/s"),
+            header("ce_type", "t"),
+        ],
+        ..records::NewRecord::default()
+    };
+    let all: Vec<records::NewRecord> = ids.iter().map(record).collect();
+    records::produce(&kafka.bootstrap(), &topic, &all);
+    wait_for("offsets of the new partitions", PATIENCE, || {
+        let committed = records::committed(&kafka.bootstrap(), &group, &topic);
+        if committed == [(0, 0), (1, 0), (2, 0)].into() { Ok(()) } else { Err(format!("{committed:?}")) }
+    });
+    let _dispatcher = install.plane.start_dispatcher();
+    subscriber.wait_for_ids("/in", &ids, PATIENCE);
+    let after = install.admin.get(SUBSCRIPTION[0], SUBSCRIPTION[1], &namespace, "billing").unwrap();
+    assert_eq!(condition(&after, "Ready"), condition(&ready, "Ready"));
+}
+
+#[test]
 fn a_ready_channel_s_status_is_the_peers() {
     let Some(kafka) = Kafka::shared() else { return };
     let Some(install) = Install::on(kafka) else { return };

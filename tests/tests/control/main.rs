@@ -7,6 +7,8 @@
 )]
 
 mod crash;
+mod encryption;
+mod identities;
 mod life;
 mod recovery;
 mod references;

@@ -3,7 +3,11 @@
 use millrace_tests::PATIENCE;
 use millrace_tests::broker::Broker;
 use millrace_tests::broker::kafka::Kafka;
-use millrace_tests::kubernetes::install::{CHANNEL, CONTRACT, Install, SUBSCRIPTION, SYSTEM, condition, write_pod};
+use millrace_tests::event::TestEvent;
+use millrace_tests::kubernetes::install::{
+    CHANNEL, CONTRACT, Install, SUBSCRIPTION, SYSTEM, condition, write_pod, write_pod_at,
+};
+use millrace_tests::plane::Plane;
 use millrace_tests::wait::{wait_for, wait_until};
 use serde_json::{Value, json};
 
@@ -72,15 +76,13 @@ fn missing_settings_and_a_missing_secret_are_told_and_a_rotated_secret_reaches_t
     };
     let in_contract = || install.contract()["resources"][0]["authSecret"]["version"].clone();
     secret("first");
-    // As far as control goes: this ingress has no API server to read the Secret from.
-    install.wait_for_condition(CHANNEL, &namespace, "orders", "ConfigMapUpdated", "True");
+    install.wait_until_ready(CHANNEL, &namespace, "orders");
     assert_eq!(in_contract(), version());
     secret("second");
     wait_for("the new version in the contract", PATIENCE, || {
         if in_contract() == version() { Ok(()) } else { Err(in_contract().to_string()) }
     });
-    let channel = install.wait_for_condition(CHANNEL, &namespace, "orders", "ConfigMapUpdated", "True");
-    assert_eq!(condition(&channel, "TopicReady")["status"], "True");
+    install.wait_until_ready(CHANNEL, &namespace, "orders");
 }
 
 #[test]
@@ -254,10 +256,9 @@ fn a_kafka_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
     install.apply_channel(&namespace, "new", &json!({}));
     let spec = json!({"subscriber": {"uri": "http://127.0.0.1:9/"}});
     install.apply_subscription(&namespace, "late", "busy", &spec);
-    let topic = format!("knative-messaging-kafka.{namespace}.new");
     let away = format!("Kafka at {} does not answer", kafka.bootstrap());
     let told = install.wait_for_condition(CHANNEL, &namespace, "new", "TopicReady", "False");
-    assert_eq!(why(&told, "TopicReady"), format!("Failed to create topic: {topic} {away}"));
+    assert_eq!(why(&told, "TopicReady"), format!("Failed to obtain Kafka cluster admin {away}"));
     assert_eq!(condition(&told, "Ready")["status"], "False");
     // Nobody may believe that a subscriber gets what is sent now: its first offsets are not committed.
     let late = install.wait_for_condition(SUBSCRIPTION, &namespace, "late", "Ready", "False");
@@ -270,6 +271,70 @@ fn a_kafka_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
     install.wait_until_ready(SUBSCRIPTION, &namespace, "late");
     assert_eq!(ready_since(&install.channel(&namespace, "untouched")), ready_since(&untouched));
     assert_eq!(control.has_ended(), None);
+}
+
+#[test]
+fn a_kafka_that_hangs_is_told_and_everything_goes_on_when_it_answers_again() {
+    let Some(kafka) = Kafka::start_unless_missing(&["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]) else { return };
+    let Some(install) = Install::on(&kafka) else { return };
+    let mut control = install.start_control();
+    let namespace = install.cluster.fresh_namespace();
+    for name in ["untouched", "leaving"] {
+        install.apply_channel(&namespace, name, &json!({}));
+    }
+    let untouched = install.wait_until_ready(CHANNEL, &namespace, "untouched");
+    install.wait_until_ready(CHANNEL, &namespace, "leaving");
+    // Connections stay open and nobody answers: every request has to end by itself.
+    kafka.freeze();
+    install.apply_channel(&namespace, "new", &json!({}));
+    install.admin.delete([CHANNEL[0], CHANNEL[1], &namespace, "leaving"]);
+    let away = format!("Kafka at {} does not answer", kafka.bootstrap());
+    let told = install.wait_for_condition(CHANNEL, &namespace, "new", "TopicReady", "False");
+    assert!(why(&told, "Ready").ends_with(&away), "{}", why(&told, "Ready"));
+    wait_for("what keeps the deleted channel", PATIENCE, || {
+        let text = why(&install.channel(&namespace, "leaving"), "TopicReady");
+        if text.starts_with("Failed to delete topic") && text.ends_with(&away) { Ok(()) } else { Err(text) }
+    });
+    kafka.thaw();
+    install.wait_until_ready(CHANNEL, &namespace, "new");
+    wait_until("the deleted channel to be gone", PATIENCE, || {
+        install.admin.get(CHANNEL[0], CHANNEL[1], &namespace, "leaving").is_none()
+    });
+    assert_eq!(ready_since(&install.channel(&namespace, "untouched")), ready_since(&untouched));
+    assert_eq!(control.has_ended(), None);
+}
+
+#[test]
+fn a_channel_is_not_ready_before_every_ready_pod_of_the_ingress_knows_it() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let Some(install) = Install::on(kafka) else { return };
+    // This pod's kubelet is slow: its mount stays as it was.
+    let late = Plane::new(kafka).with("httpserver", "host=127.0.0.2");
+    let port = install.ingress.address.port().to_string();
+    let mut second = late.ingress_program().env("INGRESS_PORT", port).start();
+    second.wait_for_message("Receiver started", PATIENCE);
+    write_pod_at(&install.admin, "kafka-channel-receiver", "kafka-channel-receiver-1", "127.0.0.2", true);
+    let _control = install.start_control();
+    let namespace = install.cluster.fresh_namespace();
+    install.apply_channel(&namespace, "orders", &json!({}));
+    let channel = install.wait_for_condition(CHANNEL, &namespace, "orders", "ProbeSucceeded", "False");
+    let text = why(&channel, "ProbeSucceeded");
+    assert!(text.starts_with("ProbeStatus status: NotReady"), "{text}");
+    assert_eq!(
+        (&condition(&channel, "Ready")["status"], &channel["status"]["address"]),
+        (&json!("False"), &Value::Null)
+    );
+    let path = format!("/{namespace}/orders");
+    wait_until("the first pod to take events", PATIENCE, || {
+        install.ingress.client().post("x", &path, &TestEvent::new("a")).is_ok_and(|answer| answer.status == 202)
+    });
+    assert_eq!(condition(&install.channel(&namespace, "orders"), "Ready")["status"], "False");
+    for name in ["kafka-channel-receiver-0", "kafka-channel-receiver-1"] {
+        let pod = install.admin.get("v1", "Pod", SYSTEM, name).unwrap();
+        assert_eq!(pod["metadata"]["annotations"]["volumeGeneration"], install.contract()["generation"], "{name}");
+    }
+    late.publish_bytes(install.contract().to_string().as_bytes());
+    install.wait_until_ready(CHANNEL, &namespace, "orders");
 }
 
 #[test]

@@ -4,23 +4,23 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::Shell;
+use super::{Shell, requests};
+use crate::accounts::Account;
 use crate::addressable::channel_service;
 use crate::api::meta::Meta;
 use crate::features::FEATURES;
 use crate::index::Key;
 use crate::kubernetes::events::{About, Events};
-use crate::kubernetes::objects::ChannelObject;
 use crate::kubernetes::pods;
 use crate::kubernetes::services::{self, Change};
 use crate::kubernetes::statuses;
 use crate::kubernetes::writes::{Aspect, Write};
+use crate::reconcile::orphans::NO_CHANNEL;
 use crate::reconcile::outcome::{Departure, Outcome};
-use crate::reconcile::plan::FINALIZER;
 use crate::status::{ChannelStatus, SubscriptionStatus};
 
 /// How long a status that tells of trouble waits for better news: most trouble of a new object is that something is not
@@ -88,9 +88,9 @@ impl Shell {
     ) {
         let Some(object) = self.watches.channels.get(key) else { return };
         let meta = &object.channel.meta;
-        let is_held = meta.finalizers.iter().any(|name| name == FINALIZER);
+        let is_held = requests::is_held(meta);
+        writes.extend(requests::engage(meta));
         if !is_held {
-            writes.push(finalizer_write(&object, true));
             let text = format!("Updated {:?} finalizers", meta.name);
             self.note(Aspect::Finalizer, About::Channel, meta, false, "FinalizerUpdate", text);
         }
@@ -104,11 +104,11 @@ impl Shell {
         let foreign = match services::change(meta, existing.as_deref(), &self.cluster.ingress_host) {
             Change::None => None,
             Change::Create(body) => {
-                writes.push(write(write_key, folder, true, body, version));
+                writes.push(requests::create(write_key, folder, body, &version));
                 taken.then(|| services::foreign(meta))
             }
             Change::Patch(body) => {
-                writes.push(write(write_key, format!("{folder}/{service}"), false, body, version));
+                writes.push(requests::merge(write_key, format!("{folder}/{service}"), body, &version));
                 None
             }
             Change::Foreign(text) => Some(text),
@@ -120,20 +120,20 @@ impl Shell {
         let Some(body) = statuses::channel(&object, found, subscribers, foreign.as_deref(), now) else { return };
         // Nothing is created in Kafka before its name is recorded, so that waits for nothing.
         let hurry = object.channel.recorded_topic.is_none() && !found.topic.is_empty();
-        let path = format!("{}/status", channel_path(meta));
+        let path = format!("{}/status", requests::channel(meta));
         self.status_write((Aspect::ChannelStatus, About::Channel), meta, &object.status, path, body, hurry, writes);
     }
 
     fn departure_writes(&mut self, found: &Departure, now: &str, writes: &mut Vec<Write>) {
         let Some(object) = self.watches.channels.get(&(found.namespace.clone(), found.name.clone())) else { return };
         let meta = &object.channel.meta;
-        if meta.finalizers.iter().all(|name| name != FINALIZER) {
+        if !requests::is_held(meta) {
             return;
         }
         if found.finished {
             if !found.left_behind.is_empty() {
                 let text = found.left_behind.join("; ");
-                if !self.notes.contains_key(&note_key(Aspect::Finalizer, meta)) {
+                if !self.notes.contains_key(&requests::key(Aspect::Finalizer, meta)) {
                     warn!(
                         namespace = meta.namespace,
                         name = meta.name,
@@ -143,11 +143,11 @@ impl Shell {
                 }
                 self.note(Aspect::Finalizer, About::Channel, meta, true, "LeftBehind", text);
             }
-            writes.push(finalizer_write(&object, false));
+            writes.push(requests::release(meta));
             return;
         }
         let Some(body) = statuses::departure(&object, found, now) else { return };
-        let path = format!("{}/status", channel_path(meta));
+        let path = format!("{}/status", requests::channel(meta));
         self.status_write((Aspect::ChannelStatus, About::Channel), meta, &object.status, path, body, false, writes);
     }
 
@@ -167,6 +167,14 @@ impl Shell {
             return;
         }
         let meta = &object.subscription.meta;
+        match &found.account {
+            Account::Missing(name) | Account::Refused { name, .. } => {
+                let lacking = self.observed.cluster.accounts.lack(&meta.namespace, name);
+                writes.extend(lacking.then(|| requests::create_account(meta)));
+            }
+            Account::Leftover { uid, .. } => writes.push(requests::delete_account(meta, uid)),
+            Account::Off | Account::Given(_) | Account::Ready(_) => {}
+        }
         let Some(body) = statuses::subscription(&object, found, in_contract, now) else { return };
         let path =
             format!("/apis/messaging.knative.dev/v1/namespaces/{}/subscriptions/{}/status", meta.namespace, meta.name);
@@ -185,7 +193,7 @@ impl Shell {
         hurry: bool,
         writes: &mut Vec<Write>,
     ) {
-        let key = note_key(aspect, meta);
+        let key = requests::key(aspect, meta);
         let since = *self.differing.entry(key.clone()).or_insert_with(Instant::now);
         let ready = ready(&body["status"]);
         let is_ready = ready.is_some_and(|ready| ready["status"] == "True");
@@ -197,10 +205,13 @@ impl Shell {
                     let text = format!("{} {}", text("reason"), text("message"));
                     self.note(aspect, about, meta, true, "InternalError", text.trim().to_owned());
                 }
+                Some(_) if ready["reason"] == NO_CHANNEL => {
+                    self.note(aspect, about, meta, true, NO_CHANNEL, text("message").to_owned());
+                }
                 Some(_) | None => {}
             }
         }
-        let mut write = write(key, path, false, body, meta.resource_version.clone());
+        let mut write = requests::merge(key, path, body, &meta.resource_version);
         write.not_before = (!is_ready && !hurry).then(|| since + SETTLE);
         writes.push(write);
     }
@@ -214,7 +225,7 @@ impl Shell {
             let Some(body) = pods::annotations(&pod, generation, &self.features.moment) else { continue };
             let path = format!("/api/v1/namespaces/{}/pods/{}", pod.namespace, pod.name);
             let key = (Aspect::PodAnnotations, pod.namespace.clone(), pod.name.clone());
-            writes.push(write(key, path, false, body, pod.version.clone()));
+            writes.push(requests::merge(key, path, body, &pod.version));
         }
     }
 
@@ -228,29 +239,8 @@ impl Shell {
         text: String,
     ) {
         let note = Note { about, object: object.clone(), is_warning, reason, text };
-        self.notes.insert(note_key(aspect, object), note);
+        self.notes.insert(requests::key(aspect, object), note);
     }
-}
-
-fn note_key(aspect: Aspect, meta: &Meta) -> (Aspect, String, String) {
-    (aspect, meta.namespace.clone(), meta.name.clone())
-}
-
-fn write(key: (Aspect, String, String), path: String, create: bool, body: Value, seen: String) -> Write {
-    Write { key, path, create, body, seen, not_before: None }
-}
-
-fn finalizer_write(object: &ChannelObject, with_ours: bool) -> Write {
-    let meta = &object.channel.meta;
-    // With the version: a list that somebody else changed meanwhile must not be overwritten.
-    let body = json!({"metadata": {
-        "finalizers": finalizers(&meta.finalizers, with_ours), "resourceVersion": meta.resource_version
-    }});
-    write(note_key(Aspect::Finalizer, meta), channel_path(meta), false, body, meta.resource_version.clone())
-}
-
-fn channel_path(meta: &Meta) -> String {
-    format!("/apis/messaging.knative.dev/v1beta1/namespaces/{}/kafkachannels/{}", meta.namespace, meta.name)
 }
 
 fn ready(status: &Value) -> Option<&Value> {
@@ -260,10 +250,4 @@ fn ready(status: &Value) -> Option<&Value> {
 /// As the API writes times.
 fn timestamp() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// The finalizers of a channel with ours, or without.
-fn finalizers(now: &[String], with_ours: bool) -> Vec<String> {
-    let others = now.iter().filter(|name| *name != FINALIZER).cloned();
-    others.chain(with_ours.then(|| FINALIZER.to_owned())).collect()
 }

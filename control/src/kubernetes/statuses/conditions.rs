@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::reconcile::orphans::NO_CHANNEL;
 use crate::status::{Condition, Truth, ready};
 
 /// Conditions that say something without counting for `Ready`.
@@ -17,7 +18,9 @@ pub(super) fn merge(status: &Value, conditions: Vec<Condition>, keep: bool, now:
     let one = |condition: Condition| {
         let old = old(&condition.kind);
         let has_answer = old.is_some_and(|old| old["status"] == "True" || old["status"] == "False");
-        if let Some(old) = old.filter(|_| keep && has_answer && condition.status == Truth::Unknown) {
+        // One that is missing is known to be missing.
+        let is_open = condition.status == Truth::Unknown && condition.reason != NO_CHANNEL;
+        if let Some(old) = old.filter(|_| keep && has_answer && is_open) {
             return old.clone();
         }
         let truth = condition.status.to_string();

@@ -52,6 +52,7 @@ fn subscriber(ready: Truth) -> SubscriptionStatus {
         generation: 4,
         managed: true,
         physical: crate::status::Physical::default(),
+        account: Account::Off,
     }
 }
 
@@ -155,6 +156,76 @@ fn a_subscription_has_knatives_four_conditions() {
     let status = merged(&Value::Null, subscription(&object, &unresolved, false, NOW));
     assert_eq!(condition(&status, "ReferencesResolved")["status"], "False");
     assert_eq!(condition(&status, "Ready")["reason"], "SubscriberResolveFailed");
+}
+
+#[test]
+fn a_subscription_whose_channel_goes_stops_to_be_ready() {
+    let spec = json!({"channel": {"kind": "KafkaChannel", "name": "kc"}, "subscriber": {"uri": "http://s"}});
+    let document = json!({"metadata": {"name": "s", "namespace": "ns", "uid": "s-1", "generation": 4}, "spec": spec});
+    let checked = crate::api::subscription::accept(&serde_json::from_value(document).unwrap());
+    let mut object = SubscriptionObject { subscription: checked, status: Value::Null };
+    object.status = merged(&Value::Null, subscription(&object, &subscriber(Truth::True), true, BEFORE));
+    assert_eq!(condition(&object.status, "Ready")["status"], "True");
+    let orphan = SubscriptionStatus { reason: NO_CHANNEL.to_owned(), ..subscriber(Truth::False) };
+    let after = merged(&object.status, subscription(&object, &orphan, false, NOW));
+    for kind in ["ReferencesResolved", "Ready"] {
+        let found = condition(&after, kind);
+        assert_eq!((&found["status"], &found["reason"]), (&json!("Unknown"), &json!(NO_CHANNEL)));
+        assert_eq!(found["message"], "Failed to get Spec.Channel or backing channel: no brokers");
+    }
+}
+
+#[test]
+fn identities_are_told_as_knative_tells_them() {
+    let spec = json!({"channel": {"kind": "KafkaChannel", "name": "kc"}, "subscriber": {"uri": "http://s"}});
+    let document = json!({"metadata": {"name": "s", "namespace": "ns", "uid": "s-1", "generation": 4}, "spec": spec});
+    let checked = crate::api::subscription::accept(&serde_json::from_value(document).unwrap());
+    let object = SubscriptionObject { subscription: checked, status: Value::Null };
+    let with = |ready: Truth, account: &Account| {
+        let reason = account.for_deliveries().err().map_or_else(String::new, |failure| failure.reason);
+        let found = SubscriptionStatus { account: account.clone(), reason, ..subscriber(ready) };
+        let status = merged(&Value::Null, subscription(&object, &found, true, NOW));
+        let identity = condition(&status, "OIDCIdentityCreated");
+        let shown = (identity["status"].clone(), identity["reason"].clone(), status["auth"].clone());
+        (shown, condition(&status, "ChannelReady")["status"].clone(), condition(&status, "Ready")["status"].clone())
+    };
+    let auth = json!({"serviceAccountName": "a"});
+    let off = (json!("True"), json!("authentication-oidc feature disabled"), Value::Null);
+    assert_eq!(with(Truth::True, &Account::Off), (off, json!("True"), json!("True")));
+    let there = (json!("True"), Value::Null, auth.clone());
+    assert_eq!(with(Truth::True, &Account::Ready("a".to_owned())), (there, json!("True"), json!("True")));
+    let missing = (json!("Unknown"), Value::Null, auth.clone());
+    let waiting = with(Truth::Unknown, &Account::Missing("a".to_owned()));
+    assert_eq!(waiting, (missing, json!("Unknown"), json!("Unknown")));
+    let refused = Account::Refused { name: "a".to_owned(), message: "quota".to_owned() };
+    let reason = json!("Unable to resolve service account for OIDC authentication");
+    assert_eq!(with(Truth::False, &refused), ((json!("False"), reason, auth), json!("Unknown"), json!("False")));
+}
+
+#[test]
+fn a_subscriber_s_identity_is_told_by_its_channel_and_leaves_with_it() {
+    let known = SubscriptionStatus { account: Account::Given("sa".to_owned()), ..subscriber(Truth::True) };
+    let status = merged(&Value::Null, channel(&object(Value::Null), &found(Truth::True), &[&known], None, BEFORE));
+    assert_eq!(status["subscribers"][0]["auth"], json!({"serviceAccountName": "sa"}));
+    let without = SubscriptionStatus { account: Account::Off, ..known };
+    let after = merged(&status, channel(&object(status.clone()), &found(Truth::True), &[&without], None, NOW));
+    assert_eq!(after["subscribers"][0], json!({"uid": "s-1", "observedGeneration": 4, "ready": "True"}));
+}
+
+#[test]
+fn a_new_generation_that_nothing_is_known_about_says_so() {
+    let mut older = merged(&Value::Null, channel(&object(Value::Null), &found(Truth::True), &[], None, BEFORE));
+    older["observedGeneration"] = json!(1);
+    let mut unknown = found(Truth::Unknown);
+    for condition in &mut unknown.conditions {
+        (condition.status, condition.reason) = (Truth::Unknown, String::new());
+    }
+    let after = merged(&older, channel(&object(older.clone()), &unknown, &[], None, NOW));
+    let ready = condition(&after, "Ready");
+    assert_eq!((&ready["status"], &ready["reason"]), (&json!("Unknown"), &json!("NewObservedGenFailure")));
+    // At the first look there is nothing older.
+    let first = merged(&Value::Null, channel(&object(Value::Null), &unknown, &[], None, NOW));
+    assert_eq!(condition(&first, "Ready")["reason"], Value::Null);
 }
 
 #[test]

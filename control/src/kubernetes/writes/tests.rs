@@ -22,7 +22,7 @@ fn write(number: usize) -> Write {
     Write {
         key: (Aspect::ChannelStatus, "ns".to_owned(), name.clone()),
         path: format!("/apis/messaging.knative.dev/v1beta1/namespaces/ns/kafkachannels/{name}/status"),
-        create: false,
+        action: Action::Merge,
         body: json!({"status": {"observedGeneration": number}}),
         seen: "5".to_owned(),
         not_before: None,

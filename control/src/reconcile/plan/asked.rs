@@ -1,6 +1,7 @@
 //! What subscriptions ask for, whether written down in their own documents or by Knative in the channel's.
 
 use super::{Context, channel_identity};
+use crate::accounts::Account;
 use crate::addressable::{Address, is_absolute};
 use crate::api::channel::{Channel, Endpoint, Subscriber};
 use crate::api::delivery::Delivery;
@@ -16,7 +17,7 @@ pub(super) struct Asked<'a> {
     pub(super) reply: Option<Result<Address, String>>,
     pub(super) delivery: Option<&'a Delivery>,
     pub(super) ordered: bool,
-    pub(super) service_account: &'a str,
+    pub(super) account: Account,
     pub(super) generation: i64,
     pub(super) managed: bool,
     pub(super) fault: Option<&'a str>,
@@ -37,7 +38,7 @@ impl<'a> Context<'a> {
             reply: subscription.reply.as_ref().map(|reply| self.resolve(reply, &meta.namespace)),
             delivery: subscription.delivery.as_ref(),
             ordered: subscription.ordered,
-            service_account: "",
+            account: self.account(meta),
             generation: meta.generation,
             managed: false,
             fault: subscription.fault.as_deref(),
@@ -69,7 +70,7 @@ impl<'a> Context<'a> {
             reply: subscriber.reply.as_ref().map(address),
             delivery: subscriber.delivery.as_ref(),
             ordered: true,
-            service_account: subscriber.service_account.as_deref().unwrap_or_default(),
+            account: subscriber.service_account.clone().map_or(Account::Off, Account::Given),
             generation: subscriber.generation,
             managed: true,
             fault: subscriber.fault.as_deref(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::accounts::{Accounts, ExistingAccount};
 use crate::addressable::references::{Found, ReferenceKey, References};
 use crate::reconcile::observed::Removal;
 use crate::reconcile::plan::FINALIZER;
@@ -57,6 +58,31 @@ fn subscriptions_are_knatives_as_soon_as_it_looks_after_one_of_a_channel() {
     let objects = [bootstrap(), engaged(&json!({})), Object::Subscription(marked)];
     let (outcome, _) = settle(&objects, &cluster(), Observed::default());
     assert_eq!(outcome.contract.resources[0].egresses, []);
+}
+
+#[test]
+fn with_tokens_a_subscription_enters_the_contract_when_its_account_is_there() {
+    let features = config_map("knative-eventing", "config-features", &[("authentication-oidc", "enabled")]);
+    let objects = [bootstrap(), features, engaged(&json!({})), subscriber()];
+    let (outcome, mut observed) = settle(&objects, &cluster(), Observed::default());
+    assert_eq!(outcome.contract.resources[0].egresses, []);
+    let subscription = &outcome.subscriptions[0];
+    assert_eq!((subscription.ready, subscription.reason.as_str()), (Truth::Unknown, "OIDCIdentityCreated"));
+    assert_eq!(outcome.problems, [], "it only takes a moment");
+    let name = "one-oidc-messaging.knative.dev-subscription".to_owned();
+    let account = ExistingAccount { uid: "a".to_owned(), owner: SUB_1.to_owned() };
+    observed.cluster.accounts = Accounts::Known([(("test-nc".to_owned(), name.clone()), account)].into());
+    let (outcome, mut observed) = settle(&objects, &cluster(), observed);
+    assert_eq!(outcome.contract.resources[0].egresses[0].oidc_service_account_name, name);
+    assert_eq!(outcome.subscriptions[0].ready, Truth::True);
+    // One that cannot be had any more takes nothing away that works, and is told.
+    observed.cluster.accounts = Accounts::Unreadable("forbidden".to_owned());
+    let (outcome, _) = settle(&objects, &cluster(), observed.clone());
+    assert_eq!(outcome.contract.resources[0].egresses[0].oidc_service_account_name, name);
+    assert_eq!(outcome.subscriptions[0].reason, "Unable to resolve service account for OIDC authentication");
+    let without = [bootstrap(), engaged(&json!({})), subscriber()];
+    let (outcome, _) = settle(&without, &cluster(), observed);
+    assert_eq!(outcome.contract.resources[0].egresses[0].oidc_service_account_name, "");
 }
 
 #[test]

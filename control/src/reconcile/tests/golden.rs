@@ -93,21 +93,40 @@ fn a_subscription_that_retries_without_a_pause_waits_200_ms_as_today() {
     assert_eq!(contract["resources"][0]["egresses"][0]["egressConfig"], json!({"retry": 2, "backoffDelay": "200"}));
 }
 
+/// As far as anybody looks before a certificate is used.
+const PEM: &str = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
+
 #[test]
 fn subscribers_that_knatives_controller_wrote_are_egresses_too() {
     let spec = json!({"subscribers": [
         {"uid": SUB_1, "name": "one", "generation": 1, "subscriberUri": "http://sub-1-uri", "replyUri": "http://sub-1-reply-uri",
-         "subscriberCACerts": "pem", "subscriberAudience": "aud", "auth": {"serviceAccountName": "sa"}},
+         "subscriberCACerts": PEM, "subscriberAudience": "aud", "auth": {"serviceAccountName": "sa"}},
         {"uid": SUB_2, "generation": 1, "subscriberUri": "http://sub-2-uri"}
     ]});
     let contract = contract_of(&[bootstrap(), kc(&spec)]);
     let one = &contract["resources"][0]["egresses"][0];
     assert_eq!(one["replyUrl"], "http://sub-1-reply-uri");
-    assert_eq!((&one["destinationCACerts"], &one["destinationAudience"]), (&json!("pem"), &json!("aud")));
+    assert_eq!((&one["destinationCACerts"], &one["destinationAudience"]), (&json!(PEM), &json!("aud")));
     assert_eq!(one["oidcServiceAccountName"], "sa");
     let mut two = egress(SUB_2, "", "http://sub-2-uri");
     two["reference"].as_object_mut().unwrap().remove("name");
     assert_eq!(contract["resources"][0]["egresses"][1], two);
+}
+
+#[test]
+fn certificates_that_are_none_keep_their_subscriber_out_and_no_other() {
+    let spec = json!({"subscribers": [
+        {"uid": SUB_1, "subscriberUri": "https://sub-1-uri", "subscriberCACerts": "none"},
+        {"uid": SUB_2, "subscriberUri": "http://sub-2-uri", "replyUri": "https://reply", "replyCACerts": PEM}
+    ]});
+    // As an API server holds it: it exists, whatever is wrong with it.
+    let metadata = json!({"namespace": "test-nc", "name": "kc", "uid": UID});
+    let document = serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap();
+    let channel = Object::Channel(Box::new(crate::api::channel::accept(&document)));
+    let (outcome, _) = settle(&[bootstrap(), channel], &settings(), Observed::default());
+    let egresses: Vec<&str> = outcome.contract.resources[0].egresses.iter().map(|egress| egress.uid.as_str()).collect();
+    assert_eq!(egresses, [SUB_2]);
+    assert_eq!(outcome.subscriptions[0].message, "spec.subscribers[0].subscriberCACerts: holds no PEM certificate");
 }
 
 #[test]

@@ -108,6 +108,32 @@ fn a_topic_that_cannot_be_created_is_told_and_asked_for_again() {
 }
 
 #[test]
+fn a_topic_that_was_given_partitions_gets_first_offsets_for_them_and_loses_nothing_meanwhile() {
+    let (before, mut observed) = settle(&objects(), &settings(), Observed::default());
+    assert_eq!(before.wanted.partitions, [(topic_key(), 1)].into());
+    observed.note_partitions(&topic_key(), 1, 1);
+    assert_eq!(reconcile(all(objects()), &settings(), &observed).groups, []);
+    observed.note_partitions(&topic_key(), 1, 3);
+    let outcome = reconcile(all(objects()), &settings(), &observed);
+    assert_eq!((outcome.groups.clone(), outcome.grown.clone()), (vec![group_key()], [(topic_key(), 1)].into()));
+    assert_eq!(outcome.contract, before.contract);
+    observed.groups.insert(group_key(), Progress::Done);
+    observed.note_partitions(&topic_key(), 1, 3);
+    assert_eq!(reconcile(all(objects()), &settings(), &observed).groups, []);
+}
+
+#[test]
+fn a_kafka_that_cannot_even_be_asked_is_told_in_the_peers_words() {
+    let mut observed = Observed::default();
+    observed.topics.insert(topic_key(), Progress::NotAsked("Kafka at k:9092 does not answer".to_owned()));
+    let outcome = reconcile(all(objects()), &settings(), &observed);
+    let (truth, reason, message) = condition(&outcome, "TopicReady");
+    assert_eq!((truth, reason.as_str()), (Truth::False, "Failed to obtain Kafka cluster admin"));
+    assert_eq!(message, "Kafka at k:9092 does not answer");
+    assert_eq!(outcome.topics.len(), 1);
+}
+
+#[test]
 fn offsets_that_cannot_be_committed_keep_the_egress_out_and_the_channel_ready() {
     let (_, mut observed) = settle(&objects()[..2], &settings(), Observed::default());
     observed.groups.insert(group_key(), Progress::Failed("not authorised".to_owned()));
