@@ -15,6 +15,7 @@ pub mod orphans;
 pub mod outcome;
 pub mod plan;
 mod publishable;
+pub mod requests;
 pub mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,9 +24,10 @@ use millrace_config::contract::wire;
 
 use self::observed::Observed;
 use self::orphans::{orphan_problems, orphans};
-pub use self::outcome::{Outcome, ProbeRequest, TopicRequest, Wanted};
+pub use self::outcome::Outcome;
 use self::plan::ChannelPlan;
 use self::publishable::{missing_groups, missing_topics, publishable, wanted};
+pub use self::requests::{ProbeRequest, TopicRequest, Wanted};
 pub use self::settings::{ClusterSettings, Settings};
 use crate::api::Sourced;
 use crate::index::Index;

@@ -6,7 +6,8 @@
 //! Source: control-plane spec 2.9, 2.16 and section 10.
 
 use super::observed::{GroupKey, Observed, Probe, Removal, TopicKey};
-use super::outcome::{Departure, Outcome, ProbeRequest};
+use super::outcome::{Departure, Outcome};
+use super::requests::ProbeRequest;
 use crate::api::channel::Channel;
 use crate::contract::group_id;
 use crate::index::{Entry, Index};

@@ -3,53 +3,15 @@
 //! Values only; `reconcile` makes them, the shells act on them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use millrace_config::contract::wire;
 
 use super::observed::{GroupKey, TopicKey};
+use super::requests::{ProbeRequest, TopicRequest, Wanted};
 use crate::api::Problem;
-use crate::api::meta::Meta;
 use crate::files::Files;
 use crate::kafka_access::KafkaAccess;
 use crate::status::{ChannelStatus, Condition, SubscriptionStatus};
-
-/// A topic that must exist.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicRequest {
-    /// Which.
-    pub key: TopicKey,
-    /// At least 1.
-    pub partitions: i32,
-    /// At least 1.
-    pub replication_factor: i32,
-    /// `retention.ms`.
-    pub retention: Duration,
-}
-
-/// A channel that the ingress should know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProbeRequest {
-    /// Uid of the channel.
-    pub uid: String,
-    /// Path below the ingress, starting with a slash.
-    pub path: String,
-}
-
-/// What the objects ask for, whether it is there already or not.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Topics of channels.
-    pub topics: BTreeSet<TopicKey>,
-    /// Groups of subscriptions.
-    pub groups: BTreeSet<GroupKey>,
-    /// Topics with such groups, and how many partitions their channels ask for.
-    pub partitions: BTreeMap<TopicKey, i32>,
-    /// Uids of channels.
-    pub channels: BTreeSet<String>,
-    /// Host names that should be resolvable, though there may be no cluster here.
-    pub names: BTreeSet<String>,
-}
 
 /// How far a deleted channel is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,10 +65,4 @@ pub struct Outcome {
     pub files: Files,
     /// What a person should look at.
     pub problems: Vec<Problem>,
-}
-
-impl ProbeRequest {
-    pub(super) fn of(channel: &Meta) -> Self {
-        Self { uid: channel.uid.clone(), path: format!("/{}/{}", channel.namespace, channel.name) }
-    }
 }

@@ -11,7 +11,7 @@ use millrace_config::contract::wire;
 use self::asked::Asked;
 pub use super::failure::Failure;
 use super::observed::{Observed, TopicKey};
-use super::outcome::TopicRequest;
+use super::requests::TopicRequest;
 use super::settings::Settings;
 use crate::accounts::{self, Account};
 use crate::addressable::{Address, resolve};

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use millrace_config::contract::wire;
 
 use super::observed::{GroupKey, Observed, Progress, TopicKey};
-use super::outcome::{Outcome, TopicRequest, Wanted};
+use super::outcome::Outcome;
 use super::plan::ChannelPlan;
+use super::requests::{TopicRequest, Wanted};
 
 /// What the contract says about a channel: the new resource once its topic exists, before that the one published
 /// earlier, if any. Nothing that works is taken away because something else does not work yet.
