@@ -3,8 +3,7 @@
 //! The peer's one meter keeps its name and labels (spec ingress 8.1); ours start with `millrace_ingress_`. Label values
 //! come from closed sets, except the event type, which is capped.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -78,14 +77,16 @@ pub(crate) struct IngressMetrics {
 /// One counter a status; the series are shown as long as they are held.
 #[derive(Debug)]
 struct Requests {
-    by_status: HashMap<StatusCode, IntCounter>,
+    // A dozen and a half at most, the usual answers first: looking through them costs less than hashing.
+    by_status: Vec<(StatusCode, IntCounter)>,
     _shown: Arc<Series<IntCounter>>,
 }
 
-/// The series of one target; they go with the last target of the same object.
+/// The series of one target, made with its first event; they go with the last target of the same object. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct TargetSeries {
-    latency: Arc<Series<Latency>>,
+    family: LatencyFamily,
+    own: Arc<OnceLock<Arc<Series<Latency>>>>,
     type_label: bool,
 }
 
@@ -129,31 +130,36 @@ impl IngressMetrics {
 
     /// Counts an answer.
     pub(crate) fn answered(&self, status: StatusCode) {
-        if let Some(counter) = self.requests.by_status.get(&status) {
+        if let Some((_, counter)) = self.requests.by_status.iter().find(|(known, _)| *known == status) {
             counter.inc();
         }
     }
 
-    /// The series of the object a target was made from.
-    pub(crate) fn target(&self, reference: &Reference) -> TargetSeries {
-        let kind: String = reference.kind.chars().filter(char::is_ascii_alphanumeric).collect();
-        let kind = kind.to_ascii_lowercase();
-        let owner = OwnerLabels::from([
-            (format!("kn_{kind}_name"), reference.name.clone()),
-            (format!("kn_{kind}_namespace"), reference.namespace.clone()),
-        ]);
-        TargetSeries { latency: self.latency.series(owner), type_label: self.type_label }
+    /// The series of a target that has had no event yet.
+    pub(crate) fn target(&self) -> TargetSeries {
+        TargetSeries { family: self.latency.clone(), own: Arc::default(), type_label: self.type_label }
     }
 }
 
 impl TargetSeries {
-    /// Counts one event or what was meant to be one.
-    pub(crate) fn observe(&self, event_type: &str, status: StatusCode, elapsed: Duration) {
+    /// Counts one event, or what was meant to be one, of the target made from `reference`.
+    pub(crate) fn observe(&self, reference: &Reference, event_type: &str, status: StatusCode, elapsed: Duration) {
         let event_type = if self.type_label { event_type } else { UNKNOWN_TYPE };
-        if let Some(latency) = self.latency.with(&[event_type, status.as_str()]) {
+        let series = self.own.get_or_init(|| self.family.series(owner(reference)));
+        if let Some(latency) = series.with(&[event_type, status.as_str()]) {
             latency.observe(elapsed);
         }
     }
+}
+
+/// The labels that name the object a target was made from.
+fn owner(reference: &Reference) -> OwnerLabels {
+    let kind: String = reference.kind.chars().filter(char::is_ascii_alphanumeric).collect();
+    let kind = kind.to_ascii_lowercase();
+    OwnerLabels::from([
+        (format!("kn_{kind}_name"), reference.name.clone()),
+        (format!("kn_{kind}_namespace"), reference.namespace.clone()),
+    ])
 }
 
 #[cfg(test)]
@@ -172,8 +178,9 @@ mod tests {
     #[test]
     fn an_event_is_measured_with_the_peers_name_and_labels() {
         let metrics = Metrics::new();
-        let series = IngressMetrics::register(&metrics, true).unwrap().target(&reference("KafkaChannel"));
-        series.observe("order.created", StatusCode::ACCEPTED, Duration::from_millis(3));
+        let series = IngressMetrics::register(&metrics, true).unwrap().target();
+        assert!(!metrics.text().contains("kn_kafkachannel_name"));
+        series.observe(&reference("KafkaChannel"), "order.created", StatusCode::ACCEPTED, Duration::from_millis(3));
         let expected = concat!(
             r#"kn_eventing_dispatch_latency_ms_count{cloudevents_type="order.created",http_response_status_code="202","#,
             r#"kn_kafkachannel_name="orders",kn_kafkachannel_namespace="shop"} 1"#
@@ -186,8 +193,8 @@ mod tests {
     #[test]
     fn the_type_label_can_be_switched_off() {
         let metrics = Metrics::new();
-        let series = IngressMetrics::register(&metrics, false).unwrap().target(&reference("Broker"));
-        series.observe("order.created", StatusCode::ACCEPTED, Duration::ZERO);
+        let series = IngressMetrics::register(&metrics, false).unwrap().target();
+        series.observe(&reference("Broker"), "order.created", StatusCode::ACCEPTED, Duration::ZERO);
         assert!(metrics.text().contains(r#"cloudevents_type="unknown""#));
         assert!(metrics.text().contains(r#"kn_broker_name="orders""#));
     }

@@ -4,7 +4,7 @@
 //! Secrets, and by itself while something failed that may work later. A bad file changes nothing.
 //! Source: spec ingress 3.3 to 3.5.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -15,7 +15,7 @@ use millrace_config::contract::Contract;
 use millrace_config::contract::file::{ContractFile, ContractFileError, Reading};
 use millrace_config::properties::file::PropertiesFile;
 use millrace_config::properties::http_server::HttpServerSettings;
-use millrace_config::properties::{self, Properties, Warning};
+use millrace_config::properties::{self, Properties};
 use millrace_config::snapshot::Snapshot;
 use millrace_config::watch::{self, Watch, WatchError, WatchSettings};
 use millrace_runtime::event_types::EventTypes;
@@ -40,6 +40,9 @@ use crate::routes::{Routes, Table};
 
 /// How often something that failed is tried again, as the peer does.
 const RETRY: Duration = Duration::from_secs(5);
+/// How long files must be quiet before they are read. Mounts are replaced by one renaming, so little is gained by waiting
+/// longer, and a new target is unknown meanwhile.
+const SETTLE: Duration = Duration::from_millis(10);
 /// How long a process that starts may wait for Secrets before it says that it is ready: a pod that is ready should know its
 /// targets, but an API server that hangs must not keep those from working that need no Secret.
 const FIRST_READING: Duration = Duration::from_secs(2);
@@ -114,7 +117,8 @@ impl Reconciler {
             .spawn(move || worker.run(&woken, &stopped))
             .map_err(StartError::Thread)?;
         let poke = wake.clone();
-        let watch = watch::watch(paths, WatchSettings::default(), move || poke_once(&poke))?;
+        let settings = WatchSettings { settle: SETTLE, ..WatchSettings::default() };
+        let watch = watch::watch(paths, settings, move || poke_once(&poke))?;
         Ok(Self { stop, wake, thread, _watch: watch })
     }
 
@@ -233,7 +237,10 @@ impl Worker {
 
     fn look_at_contract(&mut self) -> bool {
         match self.contract_file.read() {
-            Reading::New(contract) => {
+            Reading::New(mut contract) => {
+                if let Some(earlier) = &self.contract {
+                    contract.share_unchanged(earlier);
+                }
                 lines::diff(self.contract.as_ref(), &contract);
                 self.contract = Some(contract);
                 true
@@ -270,7 +277,7 @@ impl Worker {
     fn look_at_producer(&mut self) -> bool {
         let Some(settings) = changed(&mut self.producer_file, properties::kafka::producer) else { return false };
         let path = self.producer_file.path();
-        warn_of(path, &settings.warnings);
+        lines::warn_of(path, &settings.warnings);
         self.produce = Produce { settings, revision: self.produce.revision + 1 };
         info!(path = %path.display(), "Producer properties changed: producers are replaced");
         true
@@ -279,15 +286,8 @@ impl Worker {
     fn look_at_http_server(&mut self) {
         let Some(settings) = changed(&mut self.http_file, properties::http_server::http_server) else { return };
         let path = self.http_file.path();
-        warn_of(path, &settings.warnings);
+        lines::warn_of(path, &settings.warnings);
         self.outputs.http.publish(settings);
         info!(path = %path.display(), "HTTP server properties changed: they count for new connections");
-    }
-}
-
-/// One line for each key that does not do what its writer may expect.
-pub(crate) fn warn_of(path: &Path, warnings: &[Warning]) {
-    for warning in warnings {
-        warn!(path = %path.display(), key = warning.key, reason = warning.reason, "Property without the expected effect");
     }
 }

@@ -87,7 +87,7 @@ impl Target {
     }
 
     pub(crate) fn measure(&self, event_type: &str, status: StatusCode, elapsed: Duration) {
-        self.series.observe(event_type, status, elapsed);
+        self.series.observe(&self.resource.reference, event_type, status, elapsed);
     }
 }
 

@@ -412,3 +412,23 @@ fn credentials_are_pinned_when_every_secret_has_a_version() {
     assert!(!Auth::Secret(reference("")).is_pinned() && !several(&["1", ""]).is_pinned());
     assert_eq!(several(&["1", "2"]).secrets().count(), 2);
 }
+
+#[test]
+fn what_is_the_same_in_an_earlier_contract_is_shared_with_it_in_any_order() {
+    let file = |resources: &[(&str, &str)]| {
+        let resource = |(uid, topic): &(&str, &str)| {
+            format!(
+                r#"{{"uid":"{uid}","topics":["{topic}"],"bootstrapServers":"b:9092","ingress":{{"path":"/{uid}"}}}}"#
+            )
+        };
+        parsed(&format!(r#"{{"resources":[{}]}}"#, resources.iter().map(resource).collect::<Vec<_>>().join(",")))
+    };
+    let earlier = file(&[("a", "t"), ("b", "t"), ("c", "t")]);
+    let mut next = file(&[("c", "t"), ("b", "other"), ("a", "t"), ("d", "t")]);
+    let read = next.clone();
+    next.share_unchanged(&earlier);
+    assert_eq!(next, read);
+    let shared: Vec<_> =
+        next.resources.iter().map(|new| earlier.resources.iter().any(|old| Arc::ptr_eq(old, new))).collect();
+    assert_eq!(shared, [true, false, true, false]);
+}

@@ -119,13 +119,24 @@ fn is_end(event: &notify::Result<Event>, directories: &BTreeSet<PathBuf>) -> boo
     }
 }
 
-/// Reading causes events too; taking those for changes would never end.
+/// Reading causes events too; taking those for changes would never end. Nor is it one when a mount's next version is being
+/// prepared: files would be read for nothing just before they change.
 fn is_change(event: &notify::Result<Event>) -> bool {
     match event {
-        Ok(event) => !matches!(event.kind, EventKind::Access(_)),
+        Ok(event) => {
+            let prepares = !event.paths.is_empty() && event.paths.iter().all(|path| is_preparation(path));
+            !matches!(event.kind, EventKind::Access(_)) && !prepares
+        }
         // Events were lost: better to look.
         Err(_) => true,
     }
+}
+
+/// The kubelet's own names begin with two dots: a folder for each version, `..data_tmp`, and `..data`, which is what everybody
+/// reads through.
+fn is_preparation(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    name.starts_with(b"..") && name != b"..data"
 }
 
 /// The directory itself, or the one that a file is in.
@@ -148,5 +159,34 @@ fn identity(path: &Path) -> Option<Identity> {
             }
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{AccessKind, CreateKind, RenameMode};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(kind: EventKind, paths: &[&str], expected: bool) {
+        let event = paths.iter().fold(Event::new(kind), |event, path| event.add_path(PathBuf::from(path)));
+        assert_eq!(is_change(&Ok(event)), expected, "{kind:?} {paths:?}");
+    }
+
+    #[test]
+    fn the_steps_before_a_mount_is_replaced_are_no_change_and_the_last_one_is() {
+        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::Both));
+        check(EventKind::Create(CreateKind::Folder), &["/m/..2026_01_02"], false);
+        check(EventKind::Create(CreateKind::Any), &["/m/..data_tmp"], false);
+        check(renamed, &["/m/..data_tmp", "/m/..data"], true);
+        check(EventKind::Create(CreateKind::Any), &["/m/data"], true);
+        check(EventKind::Create(CreateKind::Any), &["/m/.hidden"], true);
+        check(EventKind::Other, &[], true);
+    }
+
+    #[test]
+    fn reading_is_no_change() {
+        check(EventKind::Access(AccessKind::Read), &["/m/data"], false);
     }
 }

@@ -4,10 +4,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use millrace_config::contract::{Contract, Resource};
-use tracing::{Level, error, info};
+use millrace_config::properties::Warning;
+use tracing::{Level, error, info, warn};
 
 use crate::debug::{Report, TargetReport};
 
@@ -30,12 +32,12 @@ impl Diff {
     fn between(old: Option<&Contract>, new: &Contract) -> Self {
         let with_ingress = |resource: &&Arc<Resource>| resource.ingress.is_some();
         let old = old.map_or(&[][..], |old| &old.resources[..]).iter().filter(with_ingress);
-        let mut left: HashMap<&str, &Resource> = old.map(|old| (old.uid.as_str(), &**old)).collect();
+        let mut left: HashMap<&str, &Arc<Resource>> = old.map(|old| (old.uid.as_str(), old)).collect();
         let mut diff = Self::default();
         for resource in new.resources.iter().filter(with_ingress) {
             match left.remove(resource.uid.as_str()) {
                 None => diff.added += 1,
-                Some(old) if *old != **resource => diff.updated += 1,
+                Some(old) if !Arc::ptr_eq(old, resource) && old != resource => diff.updated += 1,
                 Some(_same) => {}
             }
         }
@@ -68,21 +70,31 @@ pub(super) fn end(contract: &Contract, report: &Report) {
 
 /// One entry is not in force as it is written.
 pub(super) fn refused(generation: Option<u64>, target: &TargetReport, reason: &str, was_in_force: bool) {
-    let TargetReport { uid, path, host, topic, state, .. } = target;
+    let (resource, state) = (target.resource(), target.state);
+    let ingress = resource.and_then(|resource| resource.ingress.as_ref());
+    let path = ingress.and_then(|ingress| ingress.path.as_deref());
+    let host = ingress.and_then(|ingress| ingress.host.as_deref());
     let message = match was_in_force {
         true => "Failed to reconcile [onUpdateIngress] ingress",
         false => "Failed to reconcile [onNewIngress] ingress",
     };
     error!(
-        id = uid,
+        id = target.uid(),
         ingress.path = path,
         ingress.host = host,
-        topics = topic,
+        topics = resource.map(Resource::topic),
         contractGeneration = generation,
         reason,
         state,
         "{message}"
     );
+}
+
+/// One line for each key that does not do what its writer may expect.
+pub(super) fn warn_of(path: &Path, warnings: &[Warning]) {
+    for warning in warnings {
+        warn!(path = %path.display(), key = warning.key, reason = warning.reason, "Property without the expected effect");
+    }
 }
 
 #[cfg(test)]

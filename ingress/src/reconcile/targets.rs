@@ -7,23 +7,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use millrace_config::contract::credentials::{Credentials, CredentialsError};
+use millrace_config::contract::credentials::Credentials;
 use millrace_config::contract::{Contract, Entry, Ingress, Resource};
-use millrace_event::filter::FilterError;
 use millrace_runtime::event_types::EventTypes;
-use millrace_runtime::secrets::SecretsError;
 use millrace_runtime::startup::with_causes;
 use tracing::{info, warn};
 
 use crate::auth::Guard;
-use crate::debug::{Report, TargetReport};
+use crate::debug::{Named, Report, TargetReport};
 use crate::metrics::IngressMetrics;
+use crate::producer::Settings;
 use crate::producer::pool::{Key, Pool};
-use crate::producer::{ClientError, Settings};
 use crate::routes::{Table, Target};
 
 use super::lines;
 use super::vault::{Found, Vault};
+
+mod problem;
+
+use problem::Problem;
 
 /// The state of an entry whose newest version is not in force.
 const OLDER: &str = "older version in force";
@@ -33,41 +35,6 @@ const OLDER: &str = "older version in force";
 pub(super) struct Produce {
     pub(super) settings: Settings,
     pub(super) revision: u64,
-}
-
-/// What a resource's present version came to.
-#[derive(Debug, thiserror::Error)]
-enum Problem {
-    /// No problem yet: nothing is said about it.
-    #[error("its Secret is being read")]
-    Reading,
-    #[error(transparent)]
-    Secrets(SecretsError),
-    #[error(transparent)]
-    Credentials(CredentialsError),
-    #[error("a filter of its event policies cannot be used")]
-    Policy(#[source] FilterError),
-    #[error(transparent)]
-    Producer(ClientError),
-    #[error("{0}")]
-    Refused(String),
-}
-
-impl Problem {
-    /// Whether the same contract may work later.
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Producer(_) | Self::Secrets(_) => true,
-            // The vault wakes the reconciler when it has read.
-            Self::Reading => false,
-            // Only other properties or another contract help.
-            Self::Credentials(_) | Self::Policy(_) | Self::Refused(_) => false,
-        }
-    }
-
-    fn is_reading(&self) -> bool {
-        matches!(self, Self::Reading)
-    }
 }
 
 #[derive(Debug)]
@@ -80,12 +47,16 @@ struct Held {
     in_force: Option<Arc<Target>>,
     /// Why the newest version is not in force.
     problem: Option<Problem>,
+    /// The last pass in which the contract had it.
+    pass: u64,
 }
 
 /// All resources of the contract in force.
 #[derive(Debug)]
 pub(super) struct Targets {
     held: BTreeMap<String, Held>,
+    /// Counts contracts applied.
+    pass: u64,
     pool: Pool,
     vault: Vault,
     event_types: EventTypes,
@@ -106,7 +77,7 @@ pub(super) struct Applied {
 
 impl Targets {
     pub(super) fn new(pool: Pool, vault: Vault, event_types: EventTypes, metrics: IngressMetrics) -> Self {
-        Self { held: BTreeMap::new(), pool, vault, event_types, metrics, told: BTreeSet::new() }
+        Self { held: BTreeMap::new(), pass: 0, pool, vault, event_types, metrics, told: BTreeSet::new() }
     }
 
     /// Makes what is new or changed, keeps the rest, and returns the routes for all of it. Blocks while producers are
@@ -114,28 +85,36 @@ impl Targets {
     ///
     /// Producers of what went are closed when the last request has let go of the old routes.
     pub(super) fn apply(&mut self, contract: &Contract, produce: &Produce) -> Applied {
-        let mut before = std::mem::take(&mut self.held);
         let now = Instant::now();
+        self.pass += 1;
         self.vault.forget_others(contract.resources.iter().map(|resource| &resource.auth));
         for resource in &contract.resources {
             let Some(ingress) = &resource.ingress else { continue };
-            let held = self.next(before.remove(&resource.uid), resource, ingress, produce, now);
+            let held = self.held.get_mut(&resource.uid);
+            // Most of a large contract is as it was, and stays where it is.
+            if let Some(held) = held.filter(|held| held.problem.is_none() && held.is_of(resource, produce)) {
+                held.pass = self.pass;
+                continue;
+            }
+            let before = self.held.remove(&resource.uid);
+            let held = self.next(before, resource, ingress, produce, now);
             self.held.insert(resource.uid.clone(), held);
         }
         let mut nameless = Vec::new();
         for refusal in contract.refused.iter().filter(|refusal| refusal.entry != Entry::Egress) {
             let reason = with_causes(&refusal.error);
-            match before.remove(&refusal.uid) {
-                Some(held) if !self.held.contains_key(&refusal.uid) => {
-                    let held = Held { problem: Some(Problem::Refused(reason)), ..held };
-                    self.held.insert(refusal.uid.clone(), held);
-                }
-                Some(_) | None => nameless.push((refusal.uid.clone(), reason)),
+            match self.held.get_mut(&refusal.uid).filter(|held| held.pass != self.pass) {
+                Some(held) => (held.problem, held.pass) = (Some(Problem::Refused(reason)), self.pass),
+                None => nameless.push((refusal.uid.clone(), reason)),
             }
         }
-        for (uid, held) in before {
-            info!(uid, path = path_of(&held), host = host_of(&held), "Target removed");
-        }
+        self.held.retain(|uid, held| {
+            let is_wanted = held.pass == self.pass;
+            if !is_wanted {
+                info!(uid, path = path_of(held), host = host_of(held), "Target removed");
+            }
+            is_wanted
+        });
         let table = self.table();
         let report = self.report(contract, nameless);
         self.tell(&report);
@@ -151,19 +130,12 @@ impl Targets {
         produce: &Produce,
         now: Instant,
     ) -> Held {
-        let same = |held: &&Held| held.revision == produce.revision && is_same(&held.resource, resource);
-        let since = before.as_ref().filter(same).map_or(now, |held| held.since);
-        let before = match before {
-            Some(held) if held.problem.is_none() && same(&&held) => return held,
-            before => before,
-        };
-        let (resource, revision) = (Arc::clone(resource), produce.revision);
-        match self.make(&resource, ingress, produce, since) {
-            Ok(target) => Held { resource, revision, since, in_force: Some(Arc::new(target)), problem: None },
-            Err(problem) => {
-                let in_force = before.and_then(|held| held.in_force);
-                Held { resource, revision, since, in_force, problem: Some(problem) }
-            }
+        let since = before.as_ref().filter(|held| held.is_of(resource, produce)).map_or(now, |held| held.since);
+        let in_force = before.and_then(|held| held.in_force);
+        let (resource, revision, pass) = (Arc::clone(resource), produce.revision, self.pass);
+        match self.make(&resource, ingress, produce, since, in_force.as_deref()) {
+            Ok(target) => Held { resource, revision, since, in_force: Some(Arc::new(target)), problem: None, pass },
+            Err(problem) => Held { resource, revision, since, in_force, problem: Some(problem), pass },
         }
     }
 
@@ -183,6 +155,7 @@ impl Targets {
         ingress: &Ingress,
         produce: &Produce,
         since: Instant,
+        before: Option<&Target>,
     ) -> Result<Target, Problem> {
         // First: nothing is made for a resource that is refused.
         let guard = Guard::compile(ingress).map_err(Problem::Policy)?;
@@ -193,6 +166,9 @@ impl Targets {
             revision: produce.revision,
         };
         let producer = self.pool.get(&key, &produce.settings).map_err(Problem::Producer)?;
+        // A new version goes on counting where the old one was.
+        let series = before.filter(|before| before.resource.reference == resource.reference);
+        let series = series.map_or_else(|| self.metrics.target(), |before| before.series.clone());
         Ok(Target {
             resource: Arc::clone(resource),
             topic: resource.topic().to_owned(),
@@ -202,7 +178,7 @@ impl Targets {
             retry_after: produce.settings.retry_after,
             share: producer.share(),
             event_types: Some(self.event_types.clone()).filter(|_| resource.auto_create_event_types),
-            series: self.metrics.target(&resource.reference),
+            series,
             producer,
         })
     }
@@ -226,9 +202,11 @@ impl Targets {
     fn report(&self, contract: &Contract, nameless: Vec<(String, String)>) -> Report {
         let mut targets: Vec<_> = self
             .held
-            .iter()
-            .map(|(uid, held)| TargetReport {
-                uid: uid.clone(),
+            .values()
+            .map(|held| TargetReport {
+                entry: Named::Resource(Arc::clone(
+                    held.in_force.as_ref().map_or(&held.resource, |target| &target.resource),
+                )),
                 state: match (&held.in_force, &held.problem) {
                     (Some(_), None) => "in force",
                     (Some(_), Some(_)) => OLDER,
@@ -237,7 +215,6 @@ impl Targets {
                 },
                 reason: held.problem.as_ref().filter(|problem| !problem.is_reading()).map(|it| with_causes(it)),
                 brokers: held.in_force.as_ref().map(|target| target.producer.contact().clone()),
-                ..TargetReport::of(held.in_force.as_ref().map_or(&held.resource, |target| &target.resource))
             })
             .collect();
         targets.extend(nameless.into_iter().map(|(uid, reason)| TargetReport::refused(uid, reason)));
@@ -248,7 +225,7 @@ impl Targets {
         let mut told = BTreeSet::new();
         for target in &report.targets {
             let Some(reason) = &target.reason else { continue };
-            let key = format!("{} {reason}", target.uid);
+            let key = format!("{} {reason}", target.uid());
             if !self.told.contains(&key) {
                 lines::refused(report.generation, target, reason, target.state == OLDER);
                 self.metrics.refusals.inc();
@@ -260,6 +237,14 @@ impl Targets {
         self.metrics.targets.set(i64::try_from(in_force).unwrap_or(i64::MAX));
         self.metrics.producers.set(i64::try_from(self.pool.len()).unwrap_or(i64::MAX));
         self.told = told;
+    }
+}
+
+impl Held {
+    /// Whether it was made, or tried, from this version of a resource and of the properties.
+    fn is_of(&self, resource: &Arc<Resource>, produce: &Produce) -> bool {
+        self.revision == produce.revision
+            && (Arc::ptr_eq(&self.resource, resource) || is_same(&self.resource, resource))
     }
 }
 

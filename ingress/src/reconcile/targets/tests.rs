@@ -95,7 +95,7 @@ fn find(applied: &Applied, path: &str) -> Option<Arc<Target>> {
 
 #[track_caller]
 fn check_states(applied: &Applied, expected: &[(&str, &str)]) {
-    let found: Vec<_> = applied.report.targets.iter().map(|target| (target.uid.as_str(), target.state)).collect();
+    let found: Vec<_> = applied.report.targets.iter().map(|target| (target.uid(), target.state)).collect();
     assert_eq!(found, expected);
 }
 
@@ -110,6 +110,36 @@ fn an_unchanged_resource_keeps_its_target_and_a_changed_one_gets_a_new_one() {
     assert_eq!((target(&first, "/b").topic.as_str(), target(&second, "/b").topic.as_str()), ("topic-b", "other"));
     // Both talk to the same brokers in the same way.
     assert!(Arc::ptr_eq(&target(&first, "/b").producer, &target(&second, "/b").producer));
+}
+
+#[test]
+fn of_a_thousand_resources_only_the_one_that_changes_is_made_anew() {
+    let mut bench = bench();
+    let named = |number: usize| resource(&format!("r{number}"), &format!("/r{number}"));
+    let mut resources: Vec<_> = (0..1000).map(named).collect();
+    let mut before = bench.apply(&resources);
+    for changing in [0, 500, 999] {
+        resources[changing] = with(named(changing), "topics", json!([format!("other-{changing}")]));
+        let after = bench.apply(&resources);
+        let target = |applied, number| find(applied, &format!("/r{number}")).unwrap();
+        let is_new = |number: &usize| !Arc::ptr_eq(&target(&before, *number), &target(&after, *number));
+        assert_eq!((0..1000).filter(is_new).collect::<Vec<_>>(), [changing]);
+        before = after;
+    }
+}
+
+#[test]
+fn a_changed_resource_goes_on_counting_where_it_was() {
+    let mut bench = bench();
+    let latency = Duration::from_millis(1);
+    let first = bench.apply(&[resource("a", "/a")]);
+    find(&first, "/a").unwrap().measure("t", http::StatusCode::ACCEPTED, latency);
+    let second = bench.apply(&[with(resource("a", "/a"), "topics", json!(["other"]))]);
+    drop(first);
+    find(&second, "/a").unwrap().measure("t", http::StatusCode::ACCEPTED, latency);
+    let text = bench.metrics.text();
+    let count = text.lines().find(|line| line.starts_with("kn_eventing_dispatch_latency_ms_count")).unwrap_or_default();
+    assert!(count.ends_with(" 2"), "{text}");
 }
 
 #[test]
