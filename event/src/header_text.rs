@@ -24,7 +24,8 @@ const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"');
 
 /// A header's bytes as text, not yet decoded.
 pub(crate) fn raw(value: &HeaderValue) -> Cow<'_, str> {
-    match std::str::from_utf8(value.as_bytes()) {
+    // Visible ASCII is the usual case, and the cheapest to find out.
+    match value.to_str().or_else(|_| std::str::from_utf8(value.as_bytes())) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(value.as_bytes().iter().copied().map(char::from).collect()),
     }

@@ -46,8 +46,7 @@ pub fn claims_event(headers: &HeaderMap) -> bool {
 
 /// Whether the body is a JSON batch, by the same narrow comparison that recognises a single structured event.
 pub fn is_batch(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).map(header_text::raw);
-    content_type.is_some_and(|content_type| mode::media_type(&content_type) == json::BATCH_MEDIA_TYPE)
+    headers.get(CONTENT_TYPE).is_some_and(|value| mode::is_media_type(value.as_bytes(), json::BATCH_MEDIA_TYPE))
 }
 
 /// Reads a single event. A body without bytes means no data in binary mode.
@@ -55,7 +54,9 @@ pub fn is_batch(headers: &HeaderMap) -> bool {
 /// # Errors
 /// If the message is no event, is one in a format other than JSON, or breaks a rule of the specification.
 pub fn read<'a>(headers: &'a HeaderMap, body: &'a [u8]) -> Result<Event<'a>, EventError> {
-    let content_type = headers.get(CONTENT_TYPE).map(header_text::raw);
+    // Other content types decide nothing, and are not looked at twice.
+    let names_format = |value: &&HeaderValue| value.as_bytes().starts_with(mode::ANY_FORMAT.as_bytes());
+    let content_type = headers.get(CONTENT_TYPE).filter(names_format).map(header_text::raw);
     let spec_version = headers.get(SPEC_VERSION).map(header_text::raw);
     match mode::detect(content_type.as_deref(), spec_version.as_deref())? {
         Mode::Structured => json::read(body),

@@ -22,13 +22,11 @@ pub(crate) enum Mode {
 
 /// Decides by the content type first: a structured event may carry attribute headers too, and they do not count.
 pub(crate) fn detect(content_type: Option<&str>, spec_version: Option<&str>) -> Result<Mode, EventError> {
-    if let Some(content_type) = content_type {
-        if media_type(content_type) == JSON_FORMAT {
+    if let Some(content_type) = content_type.filter(|content_type| content_type.starts_with(ANY_FORMAT)) {
+        if is_media_type(content_type.as_bytes(), JSON_FORMAT) {
             return Ok(Mode::Structured);
         }
-        if content_type.starts_with(ANY_FORMAT) {
-            return Err(EventError::UnsupportedFormat { found: excerpt(content_type) });
-        }
+        return Err(EventError::UnsupportedFormat { found: excerpt(content_type) });
     }
     match spec_version {
         None => Err(EventError::NotAnEvent),
@@ -36,9 +34,9 @@ pub(crate) fn detect(content_type: Option<&str>, spec_version: Option<&str>) -> 
     }
 }
 
-/// A content type without its parameters.
-pub(crate) fn media_type(content_type: &str) -> &str {
-    content_type.split_once(';').map_or(content_type, |(media_type, _)| media_type)
+/// Whether a content type is `media_type`, with or without parameters.
+pub(crate) fn is_media_type(content_type: &[u8], media_type: &str) -> bool {
+    content_type.strip_prefix(media_type.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b';', ..]))
 }
 
 /// Reads a `specversion`, which must be exact.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, StatusCode, Version};
+use http::{HeaderValue, Method, StatusCode, Version};
 use http_body::Body;
 use millrace_event::{Event, http_binding};
 use millrace_runtime::health::Readiness;
@@ -75,25 +75,25 @@ impl Ingress {
 /// Answers one request; with a `fault` that the server found in its head, by saying so.
 pub(crate) async fn handle<B>(
     ingress: &Ingress,
-    limits: RequestLimits,
+    limits: &RequestLimits,
     fault: Option<Rejection>,
-    request: Request<B>,
+    head: &Parts,
+    body: &mut B,
 ) -> Outcome
 where
     B: Body<Data = Bytes> + Unpin,
 {
     let _in_flight = ingress.metrics.asked();
-    let (head, mut body) = request.into_parts();
-    let mut trace = RequestTrace::begin(ingress.tracer.as_ref(), &head);
+    let mut trace = RequestTrace::begin(ingress.tracer.as_ref(), head);
     let decided = match fault {
         Some(fault) => Err(fault),
-        None => decide(ingress, limits, &head, &mut body, &mut trace).await,
+        None => decide(ingress, limits, head, body, &mut trace).await,
     };
     let outcome = match decided {
         Ok(answer) => Outcome { answer, unread: false },
         Err(rejection) => {
-            ingress.lines.refused(&rejection, &head);
-            refuse(&rejection, &head, &mut body).await
+            ingress.lines.refused(&rejection, head);
+            refuse(&rejection, head, body).await
         }
     };
     ingress.metrics.answered(outcome.answer.status());
@@ -104,7 +104,7 @@ where
 /// Every decision about a request, in order.
 async fn decide<'h, B>(
     ingress: &Ingress,
-    limits: RequestLimits,
+    limits: &RequestLimits,
     head: &'h Parts,
     body: &mut B,
     trace: &mut RequestTrace<'h>,
@@ -134,7 +134,9 @@ where
     let batch = http_binding::is_batch(&head.headers).then_some(limits.batch);
     let asked = Asked { head, trace, started };
     let stored = match (batch, received) {
-        (Some(limit), Ok(received)) => batch::accept(ingress, &target, asked, (received, permit), limit).await,
+        (Some(limit), Ok(received)) => {
+            Box::pin(batch::accept(ingress, &target, asked, (received, permit), limit)).await
+        }
         (_, received) => accept(ingress, &target, asked, (received, permit)).await,
     };
     stored.map(|()| empty(StatusCode::ACCEPTED))
@@ -160,7 +162,10 @@ async fn accept(
     say_received(head, &event);
     trace.event(&event);
     let mut sending = trace.send(&target.topic);
-    let stored = target.store(&event, sending.headers(), admission).await;
+    let stored = match target.begin(&event, sending.headers(), admission) {
+        Ok(begun) => target.finish(begun).await,
+        Err(error) => Err(error),
+    };
     match stored {
         Ok(delivered) => {
             target.measure(&event.ty, StatusCode::ACCEPTED, started.elapsed());

@@ -52,16 +52,6 @@ impl Target {
         Rejection::Overloaded { topic: self.topic.clone(), retry_after: self.retry_after }
     }
 
-    /// Stores an event in the target's topic.
-    pub(crate) async fn store(
-        &self,
-        event: &Event<'_>,
-        trace: &[TraceHeader<'_>],
-        admission: Admission,
-    ) -> Result<Delivered, ProduceError> {
-        self.finish(self.begin(event, trace, admission)?).await
-    }
-
     /// Puts an event on its way to the target's topic.
     pub(crate) fn begin(
         &self,

@@ -43,7 +43,7 @@ pub(crate) async fn receive<B>(
     target: &Target,
     headers: &HeaderMap,
     body: &mut B,
-    limits: RequestLimits,
+    limits: &RequestLimits,
 ) -> Result<Received, Rejection>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -81,7 +81,7 @@ struct Pace {
 }
 
 impl Pace {
-    fn of(limits: RequestLimits) -> Self {
+    fn of(limits: &RequestLimits) -> Self {
         Self { whole: limits.body_arrival, bytes_per_second: limits.bytes_per_second, since: None }
     }
 

@@ -51,7 +51,7 @@ impl RequestLimits {
     /// # Errors
     ///
     /// `LineTooLong` or `HeadersTooLarge`.
-    pub(crate) fn check(self, head: &Parts) -> Result<(), Rejection> {
+    pub(crate) fn check(&self, head: &Parts) -> Result<(), Rejection> {
         let uri = &head.uri;
         let target = uri.path_and_query().map_or(0, |path| path.as_str().len())
             + uri.authority().map_or(0, |authority| authority.as_str().len())

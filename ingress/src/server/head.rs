@@ -117,12 +117,16 @@ impl Head {
         }
         if is_empty {
             self.complete = true;
-        } else if is_field(line, b"transfer-encoding") {
-            self.traits.0 |= Traits::ENCODING;
-        } else if is_field(line, b"content-length") {
-            self.traits.0 |= Traits::LENGTH;
-        } else if is_field(line, b"host") {
-            self.traits.0 |= if self.traits.has(Traits::HOST) { Traits::SECOND_HOST } else { Traits::HOST };
+            return;
+        }
+        // Most lines are told apart by their first byte alone.
+        match line.first() {
+            Some(b't' | b'T') if is_field(line, b"transfer-encoding") => self.traits.0 |= Traits::ENCODING,
+            Some(b'c' | b'C') if is_field(line, b"content-length") => self.traits.0 |= Traits::LENGTH,
+            Some(b'h' | b'H') if is_field(line, b"host") => {
+                self.traits.0 |= if self.traits.has(Traits::HOST) { Traits::SECOND_HOST } else { Traits::HOST };
+            }
+            Some(_) | None => {}
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use http::header::TRANSFER_ENCODING;
+use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderValue, Request, Version};
 use http_body::Body as _;
@@ -78,13 +79,16 @@ impl Serving {
         I: Read + Write + Unpin + Send + 'static,
     {
         let serving = Arc::clone(self);
-        let service = service_fn(move |mut request: Request<Incoming>| {
+        let service = service_fn(move |request: Request<Incoming>| {
             let serving = Arc::clone(&serving);
+            // Taken apart here, before anything waits, and lent from here on: what is handed from one future to the next is
+            // kept, and copied, once for each of them, and with many connections all that no longer fits into the cache.
+            let (mut head, mut body) = request.into_parts();
             if over_tls && serving.ingress.tracer.is_some() {
                 // An HTTP/1 request does not say it, and only spans ask.
-                request.extensions_mut().insert(Scheme::HTTPS);
+                head.extensions.insert(Scheme::HTTPS);
             }
-            async move { Ok::<_, Infallible>(serving.answer(request, may_upgrade).await) }
+            async move { Ok::<_, Infallible>(serving.answer(&mut head, &mut body, may_upgrade).await) }
         });
         let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
         let mut draining = false;
@@ -105,24 +109,25 @@ impl Serving {
         }
     }
 
-    async fn answer(&self, mut request: Request<Incoming>, may_upgrade: bool) -> Answer {
-        let (busy, head) = self.activity.begin(request.version() == Version::HTTP_2);
-        let fault = fault(head, &request);
-        if may_upgrade && fault.is_none() && upgrade::is_asked_for(&request) {
-            match upgrade::prepare(request, self.limits.body_arrival).await {
+    async fn answer(&self, head: &mut Parts, body: &mut Incoming, may_upgrade: bool) -> Answer {
+        let (busy, traits) = self.activity.begin(head.version == Version::HTTP_2);
+        let fault = fault(traits, head, body);
+        if may_upgrade && fault.is_none() && upgrade::is_asked_for(&head.headers) {
+            // Boxed: it is rare, and must not make the futures of all requests larger.
+            match Box::pin(upgrade::prepare(head, body, self.limits.body_arrival)).await {
                 Prepared::Upgrade(upgrade, answer) => {
                     *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
                     busy.answered();
                     return answer;
                 }
-                Prepared::Unchanged(unchanged) => request = unchanged,
+                Prepared::Unchanged => {}
                 Prepared::Refused(rejection) => {
                     busy.answered();
                     return closing(&rejection);
                 }
             }
         }
-        let outcome = handler::handle(&self.ingress, self.limits, fault, request).await;
+        let outcome = handler::handle(&self.ingress, &self.limits, fault, head, body).await;
         if outcome.unread {
             self.activity.linger();
         }
@@ -132,20 +137,19 @@ impl Serving {
 }
 
 /// What makes a head ambiguous. hyper would serve it; what comes behind it may be meant for somebody else.
-fn fault(head: Traits, request: &Request<Incoming>) -> Option<Rejection> {
-    if head.has_two_framings() {
+fn fault(traits: Traits, head: &Parts, body: &Incoming) -> Option<Rejection> {
+    if traits.has_two_framings() {
         return Some(Rejection::TwoFramings);
     }
-    if head.has_bare_line_feed() {
+    if traits.has_bare_line_feed() {
         return Some(Rejection::BareLineFeed);
     }
-    if head.has_two_hosts() {
+    if traits.has_two_hosts() {
         return Some(Rejection::TwoHosts);
     }
     // Only a body without a length can have a transfer coding.
-    let is_coded = request.version() == Version::HTTP_11 && request.body().size_hint().exact().is_none();
-    if is_coded {
-        let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    if head.version == Version::HTTP_11 && body.size_hint().exact().is_none() {
+        let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
         let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
         if !codings.next().is_some_and(is_chunked) || codings.next().is_some() {
             return Some(Rejection::TransferCoding);

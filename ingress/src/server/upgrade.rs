@@ -14,7 +14,8 @@ use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -51,7 +52,7 @@ pub(super) enum Prepared {
     /// Send the answer, then begin.
     Upgrade(Upgrade, Answer),
     /// Serve it as it is.
-    Unchanged(Request<Incoming>),
+    Unchanged,
     Refused(Rejection),
 }
 
@@ -62,8 +63,7 @@ pub(super) struct Upgrade {
 }
 
 /// Whether the request may upgrade: `h2c`, with the client's settings, named as options of the connection.
-pub(super) fn is_asked_for(request: &Request<Incoming>) -> bool {
-    let headers = request.headers();
+pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
     let Some(upgrade) = headers.get(UPGRADE) else { return false };
     let mut settings = headers.get_all(SETTINGS).iter();
     let (Some(settings), None) = (settings.next(), settings.next()) else { return false };
@@ -78,11 +78,14 @@ pub(super) fn is_asked_for(request: &Request<Incoming>) -> bool {
 }
 
 /// Reads the request whole and turns it into frames. `arrival` bounds the time for its body.
-pub(super) async fn prepare(mut request: Request<Incoming>, arrival: Option<Duration>) -> Prepared {
-    let is_small = request.body().size_hint().exact().is_some_and(|bytes| bytes <= BODY_BYTES);
-    let Some(mut headers) = header_block(&request).filter(|_| is_small) else { return Prepared::Unchanged(request) };
+pub(super) async fn prepare(head: &mut Parts, body: &mut Incoming, arrival: Option<Duration>) -> Prepared {
+    let is_small = body.size_hint().exact().is_some_and(|bytes| bytes <= BODY_BYTES);
+    let Some(mut headers) = header_block(head).filter(|_| is_small) else { return Prepared::Unchanged };
+    // The connection is among the extensions, and hyper gives it only to whole requests.
+    let mut request = Request::new(());
+    *request.extensions_mut() = std::mem::take(&mut head.extensions);
     let connection = hyper::upgrade::on(&mut request);
-    let reading = request.into_body().collect();
+    let reading = body.collect();
     let read = match arrival {
         Some(limit) => match tokio::time::timeout(limit, reading).await {
             Ok(read) => read,
@@ -115,16 +118,16 @@ impl Upgrade {
 
 /// A HEADERS frame for stream 1; absent when it does not fit into one. Fields are literal and never indexed, so they
 /// leave no trace in the compression both sides share.
-fn header_block(request: &Request<Incoming>) -> Option<Vec<u8>> {
+fn header_block(head: &Parts) -> Option<Vec<u8>> {
     let mut block = Vec::new();
-    let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    field(&mut block, b":method", request.method().as_str().as_bytes());
+    let path = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    field(&mut block, b":method", head.method.as_str().as_bytes());
     field(&mut block, b":scheme", b"http");
     field(&mut block, b":path", path.as_bytes());
-    if let Some(host) = request.headers().get(HOST) {
+    if let Some(host) = head.headers.get(HOST) {
         field(&mut block, b":authority", host.as_bytes());
     }
-    for (name, value) in request.headers().iter().filter(|(name, _)| !NOT_CARRIED.contains(name)) {
+    for (name, value) in head.headers.iter().filter(|(name, _)| !NOT_CARRIED.contains(name)) {
         field(&mut block, name.as_str().as_bytes(), value.as_bytes());
     }
     (block.len() <= FRAME_BYTES).then(|| {

@@ -5,7 +5,7 @@
 //! series go when the owner goes. So a family is one collector that keeps its owners' series and writes them all.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use prometheus::core::{Collector, Desc};
@@ -76,7 +76,28 @@ pub struct Series<I: Instrument> {
     hasher: RandomState,
     // Keyed by the hash of the label values, as the prometheus crate does: a 64-bit hash with random keys does not
     // collide within a few hundred entries, and a look-up allocates nothing.
-    instruments: RwLock<HashMap<u64, I>>,
+    instruments: RwLock<HashMap<u64, I, BuildHasherDefault<Hashed>>>,
+}
+
+/// Hashes what is a hash already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Never for the keys above, which are whole numbers.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 impl<I: Instrument> Clone for Family<I> {
