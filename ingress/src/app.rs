@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_config::env::{Env, IngressEnv, ProcessEnv};
+use millrace_config::properties::http_server::ClientAuth;
 use millrace_config::snapshot::Snapshot;
 use millrace_config::watch::{Watch, WatchSettings};
 use millrace_runtime::admin::{self, Admin, Door};
@@ -172,7 +173,10 @@ async fn tls_port(settings: &Settings, problems: &mut Problems) -> Option<(TlsPo
     let http = &settings.http_server.1;
     let files = problems.check(CertificateFiles::open(&settings.env.tls))?;
     let certificates = files.certificates();
-    problems.check(server::tls_config(&certificates, http))?;
+    // What nobody uses is not made: the algorithms of TLS are a third of a MiB of a process that has no other use for them.
+    if certificates.is_present() || http.client_auth != ClientAuth::None {
+        problems.check(server::tls_config(&certificates, http))?;
+    }
     let port = settings.env.tls_port;
     let listener = match certificates.is_present() {
         true => Some(problems.check(server::bind(port, "INGRESS_TLS_PORT", http).await)?),
