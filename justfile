@@ -28,7 +28,7 @@ clippy:
 deny:
     cargo xtask deny
 
-# Measures against the limit programs on a real Kafka (ROW: smoke, ingress, dispatcher, idle, start).
+# Measures against the limit programs on a real Kafka (ROW: see `cargo xtask help`).
 bench *ROW:
     cargo xtask bench {{ROW}}
 

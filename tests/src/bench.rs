@@ -6,6 +6,7 @@
 //! fast wrong answer is no answer. The noise meter is the time that others spent on the process's own processor; rounds
 //! with more than a tenth are dropped. (Run-queue wait would also count the process's own threads waiting for each other.)
 
+pub mod changes;
 pub mod cpu;
 pub mod dispatcher;
 pub mod egresses;
@@ -16,6 +17,7 @@ pub mod report;
 pub mod responder;
 pub mod slow;
 pub mod standing;
+pub mod steady;
 
 use std::process::Command;
 use std::time::Duration;
@@ -29,7 +31,20 @@ use report::Report;
 pub const CPU_UNDER_TEST: usize = 0;
 
 /// What [`run`] takes.
-const ROWS: [&str; 9] = ["all", "smoke", "ingress", "dispatcher", "slow", "egresses", "failover", "idle", "start"];
+const ROWS: [&str; 12] = [
+    "all",
+    "smoke",
+    "ingress",
+    "structured",
+    "steady",
+    "dispatcher",
+    "slow",
+    "egresses",
+    "failover",
+    "changes",
+    "idle",
+    "start",
+];
 
 /// Partitions of every topic.
 pub const PARTITIONS: i32 = 10;
@@ -41,12 +56,20 @@ pub struct Scale {
     pub rounds: usize,
     /// Numbers of connections to the ingress.
     pub connections: Vec<usize>,
+    /// Modes (true: structured) and KiB of data of the row about documents.
+    pub documents: Vec<(bool, usize)>,
+    /// Events a second of the row with fixed rates.
+    pub rates: Vec<u32>,
     /// How long an ingress round lasts.
     pub duration: Duration,
     /// Records that wait for the dispatcher.
     pub backlog: usize,
     /// Starts that are timed.
     pub starts: usize,
+    /// Resources of a large contract.
+    pub resources: usize,
+    /// How often one of them changes.
+    pub changes: u64,
     /// Numbers of idle egresses of one topic.
     pub egresses: Vec<usize>,
     /// How long a row without a backlog lasts.
@@ -58,9 +81,13 @@ impl Scale {
         Self {
             rounds: 5,
             connections: vec![8, 64, 512],
+            documents: vec![(false, 1), (true, 1), (false, 16), (true, 16)],
+            rates: vec![2000, 10_000],
             duration: Duration::from_secs(4),
             backlog: 200_000,
             starts: 20,
+            resources: 10_000,
+            changes: 50,
             egresses: vec![1, 10, 200, 1000],
             steady: Duration::from_secs(10),
         }
@@ -71,9 +98,13 @@ impl Scale {
         Self {
             rounds: 1,
             connections: vec![64],
+            documents: vec![(true, 1)],
+            rates: vec![500],
             duration: Duration::from_millis(1000),
             backlog: 10_000,
             starts: 3,
+            resources: 1000,
+            changes: 5,
             egresses: vec![10],
             steady: Duration::from_secs(2),
         }
@@ -99,6 +130,12 @@ pub fn run(row: &str) -> anyhow::Result<Report> {
     if wants("ingress") {
         ingress::run(&kafka, &scale, &mut report)?;
     }
+    if wants("structured") {
+        ingress::structured(&kafka, &scale, &mut report)?;
+    }
+    if wants("steady") {
+        steady::run(&kafka, &scale, &mut report)?;
+    }
     if wants("dispatcher") {
         dispatcher::run(&kafka, &scale, &mut report)?;
     }
@@ -110,6 +147,9 @@ pub fn run(row: &str) -> anyhow::Result<Report> {
     }
     if wants("failover") {
         failover::run(&kafka, &scale, &mut report)?;
+    }
+    if wants("changes") {
+        changes::run(&kafka, &scale, &mut report)?;
     }
     if wants("idle") {
         standing::idle(&kafka, &scale, &mut report);

@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 static VERSIONS: AtomicU64 = AtomicU64::new(1);
 
@@ -41,11 +42,11 @@ impl Mount {
     }
 
     /// Replaces all keys at once, in the order of steps that the kubelet uses: new folder, `..data_tmp`, rename over
-    /// `..data`, links of new keys, removal of links and folder of the old version.
+    /// `..data`, links of new keys, removal of links and folder of the old version. Gives the moment before the renaming.
     ///
     /// # Panics
     /// When the file system refuses.
-    pub fn swap(&self, files: &[(&str, &[u8])]) {
+    pub fn swap(&self, files: &[(&str, &[u8])]) -> Instant {
         let version = format!("..2026_01_01_{}", VERSIONS.fetch_add(1, Ordering::Relaxed));
         let folder = self.path.join(&version);
         fs::create_dir(&folder).expect("cannot create the version's folder");
@@ -55,6 +56,7 @@ impl Mount {
         let (data, next) = (self.path.join("..data"), self.path.join("..data_tmp"));
         let old = fs::read_link(&data).ok();
         symlink(&version, &next).expect("cannot create ..data_tmp");
+        let moment = Instant::now();
         fs::rename(&next, &data).expect("cannot rename over ..data");
         for (key, _) in files {
             let link = self.path.join(key);
@@ -66,6 +68,7 @@ impl Mount {
         if let Some(old) = old {
             fs::remove_dir_all(self.path.join(old)).expect("cannot remove the old version");
         }
+        moment
     }
 
     fn remove_links_to_nothing(&self) {

@@ -5,7 +5,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -83,14 +83,14 @@ impl Plane {
         self
     }
 
-    /// Publishes a contract with the kubelet's symlink swap.
-    pub fn publish(&self, generation: u64, channels: &[Channel]) {
-        self.publish_bytes(&contract(generation, channels));
+    /// Publishes a contract with the kubelet's symlink swap. Gives the moment before it took the old one's place.
+    pub fn publish(&self, generation: u64, channels: &[Channel]) -> Instant {
+        self.publish_bytes(&contract(generation, channels))
     }
 
     /// Publishes any bytes as the contract.
-    pub fn publish_bytes(&self, bytes: &[u8]) {
-        self.contract.swap(&[("data", bytes)]);
+    pub fn publish_bytes(&self, bytes: &[u8]) -> Instant {
+        self.contract.swap(&[("data", bytes)])
     }
 
     /// Replaces the mounted features.

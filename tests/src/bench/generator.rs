@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -35,13 +36,27 @@ impl Done {
         self.accepted as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// A latency by its share in percent, in microseconds.
+    /// A latency by its share in a thousand, in microseconds.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "latencies of a benchmark are far below 2^52")]
-    pub fn percentile(&self, percent: usize) -> f64 {
-        let index = (self.latencies.len() * percent / 100).min(self.latencies.len().saturating_sub(1));
+    pub fn per_mille(&self, share: usize) -> f64 {
+        let index = (self.latencies.len() * share / 1000).min(self.latencies.len().saturating_sub(1));
         self.latencies.get(index).map_or(0.0, |latency| latency.as_micros() as f64)
     }
+}
+
+/// What a request looks like.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// One JSON document instead of headers and data.
+    pub structured: bool,
+    /// Bytes of the event's data.
+    pub data_bytes: usize,
+}
+
+impl Shape {
+    /// Binary mode with [`BODY_BYTES`] of data.
+    pub const USUAL: Self = Self { structured: false, data_bytes: BODY_BYTES };
 }
 
 /// Headers of every event, id apart.
@@ -65,7 +80,7 @@ pub fn attributes() -> Vec<(&'static str, &'static str)> {
 /// When a connection breaks or an answer is not 202.
 pub fn run(
     address: SocketAddr,
-    path: &str,
+    (path, shape): (&str, Shape),
     connections: usize,
     duration: Duration,
     first_id: usize,
@@ -75,7 +90,7 @@ pub fn run(
         let (started, mut tasks) = (Instant::now(), JoinSet::new());
         for number in 0..connections {
             let ids = (first_id + number..).step_by(connections);
-            tasks.spawn(connection(address, path.to_owned(), ids, started + duration));
+            tasks.spawn(connection(address, prepared(path, shape), ids, started + duration));
         }
         let mut done = Done::default();
         while let Some(finished) = tasks.join_next().await {
@@ -90,24 +105,19 @@ pub fn run(
 
 async fn connection(
     address: SocketAddr,
-    path: String,
+    (mut bytes, position): (Vec<u8>, usize),
     ids: impl Iterator<Item = usize>,
     end: Instant,
 ) -> anyhow::Result<Vec<Duration>> {
     let mut stream = TcpStream::connect(address).await.context("cannot connect")?;
     stream.set_nodelay(true)?;
-    let (mut bytes, position) = prepared(&path);
     let (mut buffer, mut latencies) = (vec![0; 4096], Vec::new());
     for id in ids {
         let sent = Instant::now();
         if sent >= end {
             break;
         }
-        let digits = format!("{id:0ID_DIGITS$}");
-        bytes
-            .get_mut(position..position + ID_DIGITS)
-            .context("the id has its place")?
-            .copy_from_slice(digits.as_bytes());
+        put_id(&mut bytes, position, id)?;
         stream.write_all(&bytes).await?;
         read_accepted(&mut stream, &mut buffer).await?;
         latencies.push(sent.elapsed());
@@ -116,21 +126,47 @@ async fn connection(
 }
 
 /// The bytes of a request and where its id is.
-fn prepared(path: &str) -> (Vec<u8>, usize) {
+pub(super) fn prepared(path: &str, shape: Shape) -> (Vec<u8>, usize) {
     let place = "#".repeat(ID_DIGITS);
-    let mut headers =
-        vec![("content-type".to_owned(), "application/json".to_owned()), ("ce-id".to_owned(), place.clone())];
-    headers.extend(attributes().iter().map(|(name, value)| (format!("ce-{name}"), (*value).to_owned())));
-    let bytes = request("POST", "bench", path, &headers, &body());
+    let bytes = if shape.structured {
+        let mut event = json!({"id": place});
+        if let Some(members) = event.as_object_mut() {
+            members.extend(attributes().iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+            members.insert("datacontenttype".to_owned(), json!("application/json"));
+        }
+        // Put in as it stands: parsing a document of many KiB here would only reorder it.
+        let text = event.to_string();
+        let head = text.strip_suffix('}').unwrap_or(&text);
+        let body = format!("{head},\"data\":{}}}", String::from_utf8_lossy(&data(shape.data_bytes)));
+        let headers = [("content-type".to_owned(), "application/cloudevents+json".to_owned())];
+        request("POST", "bench", path, &headers, body.as_bytes())
+    } else {
+        let mut headers =
+            vec![("content-type".to_owned(), "application/json".to_owned()), ("ce-id".to_owned(), place.clone())];
+        headers.extend(attributes().iter().map(|(name, value)| (format!("ce-{name}"), (*value).to_owned())));
+        request("POST", "bench", path, &headers, &data(shape.data_bytes))
+    };
     let position = bytes.windows(ID_DIGITS).position(|window| window == place.as_bytes()).unwrap_or_default();
     (bytes, position)
+}
+
+/// Puts an id into a prepared request.
+pub(super) fn put_id(bytes: &mut [u8], position: usize, id: usize) -> anyhow::Result<()> {
+    let place = bytes.get_mut(position..position + ID_DIGITS).context("the id has its place")?;
+    place.copy_from_slice(format!("{id:0ID_DIGITS$}").as_bytes());
+    Ok(())
 }
 
 /// A JSON document of exactly [`BODY_BYTES`].
 #[must_use]
 pub fn body() -> Vec<u8> {
+    data(BODY_BYTES)
+}
+
+/// A JSON document of exactly so many bytes.
+fn data(bytes: usize) -> Vec<u8> {
     let (start, end) = ("{\"order\":\"", "\"}");
-    format!("{start}{}{end}", "x".repeat(BODY_BYTES - start.len() - end.len())).into_bytes()
+    format!("{start}{}{end}", "x".repeat(bytes.saturating_sub(start.len() + end.len()))).into_bytes()
 }
 
 async fn read_accepted(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<()> {

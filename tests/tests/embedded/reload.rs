@@ -9,9 +9,11 @@ use millrace_tests::contract::{Channel, Subscription, uid};
 use millrace_tests::event::TestEvent;
 use millrace_tests::journeys::Whole;
 use millrace_tests::load::{Load, accepted};
-use millrace_tests::plane::{Plane, wait_until_assigned};
+use millrace_tests::plane::{Ingress, Plane, wait_until_assigned};
+use millrace_tests::process::{Line, has, is_message};
 use millrace_tests::subscriber::Subscriber;
 use millrace_tests::wait::wait_until;
+use serde_json::Value;
 
 #[test]
 fn a_contract_that_changes_under_load_fails_no_request() {
@@ -35,6 +37,46 @@ fn a_contract_that_changes_under_load_fails_no_request() {
     assert!(failed.is_empty(), "{} of {} requests failed, such as {:?}", failed.len(), outcomes.len(), failed.first());
     subscriber.wait_for_ids("/in", &accepted(&outcomes), Duration::from_secs(60));
     records::wait_for_no_lag(&broker.bootstrap(), &whole.channel.group("all"), &whole.channel.topic());
+}
+
+#[test]
+fn one_of_ten_thousand_channels_that_changes_again_and_again_fails_no_request() {
+    const CHANGING: usize = 5000;
+    let broker = EmbeddedBroker::start();
+    let mut channels: Vec<_> =
+        (0..10_000).map(|number| Channel::new(&format!("many-{number}"), &broker.bootstrap())).collect();
+    let (quiet, changing) = (channels[0].clone(), channels[CHANGING].clone());
+    for channel in [&quiet, &changing] {
+        broker.create_topic(&channel.topic(), 1);
+    }
+    let plane = Plane::new(&broker);
+    plane.publish(1, &channels);
+    let mut ingress = Ingress::start(&plane.ingress_program().env("MILLRACE_LOG", "info"));
+    ingress.wait_until_ready();
+    let loads = [&quiet, &changing].map(|channel| Load::start(ingress.address, channel, &channel.name, 2, usize::MAX));
+    for generation in 2..=10_u64 {
+        channels[CHANGING].structured = !channels[CHANGING].structured;
+        plane.publish(generation, &channels);
+        let is_of = |line: &Line| line.get("contractGeneration").and_then(Value::as_u64) == Some(generation);
+        let changes = ingress
+            .process
+            .wait_for_log("what changes", PATIENCE, |line| is_message(line, "Reconcile ingress diff") && is_of(line));
+        assert!(has(&changes, "diff", "added=0 updated=1 removed=0"), "{changes}");
+        ingress.process.wait_for_log("the contract in force", PATIENCE, |line| {
+            is_message(line, "Reconciled contract generation") && is_of(line)
+        });
+        for load in &loads {
+            let done = load.done();
+            wait_until("events between two contracts", PATIENCE, || load.done() > done + 5);
+        }
+    }
+    for (load, channel) in loads.into_iter().zip([quiet, changing]) {
+        let outcomes = load.stop();
+        let failed: Vec<_> = outcomes.iter().filter(|(_, status)| *status != Some(202)).collect();
+        assert!(failed.is_empty(), "{} of {} failed, such as {:?}", failed.len(), outcomes.len(), failed.first());
+        let stored: i64 = records::end_offsets(&broker.bootstrap(), &channel.topic()).values().sum();
+        assert_eq!(usize::try_from(stored).ok(), Some(outcomes.len()), "each event of {} once", channel.name);
+    }
 }
 
 #[test]

@@ -27,8 +27,8 @@ cargo xtask COMMAND
   deny             licences, sources and duplicate versions of the dependencies
   fuzz TARGET [--seconds N] [--seed S] [--replay FILE]
                    mutated input for everything that reads from outside; TARGET may be list or all
-  bench [ROW]      measure, beside the limit programs where there are some: all (default), smoke, ingress, dispatcher,
-                   slow, egresses, failover, idle, start
+  bench [ROW]      measure, beside the limit programs where there are some: all (default), smoke, ingress, structured,
+                   steady, dispatcher, slow, egresses, failover, changes, idle, start
 
 If the headers of OpenSSL or zlib are missing, every command that builds adds `--features vendored`, which
 builds both from source (this needs perl and make). MILLRACE_VENDORED=1 or 0 decides without looking.";
