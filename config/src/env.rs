@@ -6,6 +6,7 @@
 //!
 //! Source: eventing-kafka-broker's receiver, dispatcher and controller deployments.
 
+mod aws;
 mod control;
 mod dispatcher;
 mod ingress;
@@ -15,6 +16,7 @@ mod shared;
 
 use std::fmt;
 
+pub use aws::AwsEnv;
 pub use control::{ControlEnv, PlaneEnv};
 pub use dispatcher::DispatcherEnv;
 pub use ingress::IngressEnv;

@@ -19,6 +19,7 @@ use millrace_runtime::cluster::Cluster;
 use millrace_runtime::drain::{Drain, Signals};
 use millrace_runtime::event_types::EventTypes;
 use millrace_runtime::health::Readiness;
+use millrace_runtime::kafka_tokens::KafkaTokens;
 use millrace_runtime::metrics::{Metrics, MetricsError};
 use millrace_runtime::secrets::Secrets;
 use millrace_runtime::startup::{self, Problems, Usage, with_causes};
@@ -98,7 +99,7 @@ impl Process {
         let telemetry = Telemetry::start(&observability, &env.service, &env.otel, &metrics)?;
         let mut families = DispatcherMetrics::register(&metrics, &env.metrics)?;
         families.tracer = telemetry.tracer();
-        let egresses = Egresses::new(common(families, &metrics, &drain, &env.system_namespace)?, drain.clone());
+        let egresses = Egresses::new(common(families, &metrics, &drain, &env)?, drain.clone());
         let readiness = Readiness::new();
         serve_admin(&env, &observability, &metrics, (&readiness, &egresses), &drain).await?;
         let (changed, mut changes) = mpsc::channel(1);
@@ -179,14 +180,15 @@ fn common(
     families: DispatcherMetrics,
     metrics: &Metrics,
     drain: &Drain,
-    namespace: &str,
+    env: &DispatcherEnv,
 ) -> Result<Common, MetricsError> {
-    let cluster = Cluster::new();
+    let (cluster, kafka_tokens) = (Cluster::new(), KafkaTokens::new(env.aws.clone(), drain.clone()));
     Ok(Common {
         secrets: Secrets::new(cluster.clone()),
-        producers: Producers::default(),
+        producers: Producers::new(kafka_tokens.clone()),
+        kafka_tokens,
         tokens: Tokens::new(cluster.clone(), drain.clone()),
-        reply_keys: ReplyKeys::new(cluster.clone(), namespace, drain.clone()),
+        reply_keys: ReplyKeys::new(cluster.clone(), &env.system_namespace, drain.clone()),
         event_types: EventTypes::new(cluster, drain.clone(), metrics)?,
         metrics: families,
     })

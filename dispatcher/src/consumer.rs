@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use millrace_runtime::kafka_tokens::Keeper;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -49,6 +50,8 @@ pub(crate) struct ConsumerSpec {
     pub(crate) topics: Vec<String>,
     /// librdkafka settings, brokers, group and credentials included.
     pub(crate) client: BTreeMap<String, String>,
+    /// Absent when the brokers want no tokens.
+    pub(crate) tokens: Option<Arc<Keeper>>,
     /// At most one commit in this time.
     pub(crate) commit_interval: Duration,
     /// How long a revocation waits for deliveries in flight.
@@ -175,6 +178,7 @@ impl Reader {
         let membership = Membership {
             egress: spec.egress.clone(),
             topics: spec.topics.join(","),
+            tokens: spec.tokens,
             shared: spec.shared,
             revoke_wait: spec.revoke_wait,
             group: spec.group.into(),

@@ -17,12 +17,13 @@ use tracing::{error, info, warn};
 
 use crate::consumer::{self, ConsumerError, ConsumerHandle, ConsumerSpec};
 use crate::partition::Shared;
-use crate::pipeline::{Pipeline, PipelineError};
+use crate::pipeline::Pipeline;
 use crate::slot::Slots;
 
 mod spec;
 mod status;
 
+use spec::SpecError;
 pub(crate) use spec::{Common, Spec};
 pub(crate) use status::Status;
 
@@ -60,7 +61,7 @@ impl Wanted {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EgressError {
     #[error(transparent)]
-    Pipeline(#[from] PipelineError),
+    Spec(#[from] SpecError),
     #[error(transparent)]
     Consumer(#[from] ConsumerError),
     #[error(transparent)]
@@ -207,7 +208,6 @@ fn say_failed(spec: &Spec, error: &str) {
 }
 
 fn swap(current: &mut Running, spec: &Arc<Spec>) -> Result<(), EgressError> {
-    spec.check(&current.credentials)?;
     let next = spec.pipeline(&current.credentials)?.continuing(&current.pipeline.load());
     current.pipeline.publish(next);
     current.spec = Arc::clone(spec);
@@ -228,9 +228,9 @@ async fn restart(
     spec: &Arc<Spec>,
     credentials: Arc<Credentials>,
 ) -> Result<(), EgressError> {
-    spec.check(&credentials)?;
     // Built first: a change that cannot work leaves what runs in place.
     let (pipeline, client) = (Snapshot::new(spec.pipeline(&credentials)?), spec.client(&credentials));
+    let tokens = spec.tokens(&credentials)?;
     if running.as_ref().is_some_and(|current| current.credentials != credentials) {
         // A certificate or key that is none shows only now, and what runs must not be stopped for it.
         consumer::check(client.clone()).await?;
@@ -247,6 +247,7 @@ async fn restart(
         egress: spec.egress.uid.clone(),
         topics: spec.resource.topics.clone(),
         client,
+        tokens,
         commit_interval: spec.settings.commit_interval(),
         revoke_wait: REVOKE_WAIT,
         group: spec.egress.consumer_group.clone(),

@@ -13,12 +13,13 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use millrace_config::contract::{DeliveryOrder, parse};
-use millrace_config::env::{DispatcherEnv, MetricsEnv};
+use millrace_config::env::{AwsEnv, DispatcherEnv, MetricsEnv};
 use millrace_config::properties::{grammar, http_client, kafka};
 use millrace_config::snapshot::Snapshot;
 use millrace_runtime::cluster::Cluster;
 use millrace_runtime::drain::Drain;
 use millrace_runtime::event_types::EventTypes;
+use millrace_runtime::kafka_tokens::KafkaTokens;
 use millrace_runtime::metrics::Metrics;
 use millrace_runtime::secrets::Secrets;
 use millrace_runtime::telemetry::Tracer;
@@ -32,6 +33,7 @@ use crate::pipeline::{Links, Pipeline, PipelineSettings};
 use crate::record::Record;
 use crate::reply::producers::Producers;
 use crate::reply::topic::RecordProducer;
+use crate::reply::topic::tokens::TokenContext;
 use crate::reply_keys::ReplyKeys;
 use crate::sender::token::Tokens;
 use crate::slot::Slots;
@@ -194,7 +196,7 @@ pub(crate) fn shared_storing(
 }
 
 fn no_brokers() -> RecordProducer {
-    RecordProducer::new(&BTreeMap::new(), Duration::ZERO)
+    RecordProducer::new(&BTreeMap::new(), TokenContext::default(), Duration::ZERO)
 }
 
 /// A cluster that is not there.
@@ -205,9 +207,11 @@ pub(crate) fn no_cluster() -> Cluster {
 /// What egresses share in a process whose cluster is this one.
 pub(crate) fn common(cluster: &Cluster) -> Common {
     let (metrics, drain) = (Metrics::new(), Drain::new(Duration::from_secs(10)));
+    let kafka_tokens = KafkaTokens::new(AwsEnv::default(), drain.clone());
     Common {
         secrets: Secrets::new(cluster.clone()),
-        producers: Producers::default(),
+        producers: Producers::new(kafka_tokens.clone()),
+        kafka_tokens,
         tokens: Tokens::new(cluster.clone(), drain.clone()),
         reply_keys: ReplyKeys::new(cluster.clone(), "system", drain.clone()),
         event_types: EventTypes::new(cluster.clone(), drain, &metrics).unwrap(),

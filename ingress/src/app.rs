@@ -14,6 +14,7 @@ use millrace_runtime::build_info;
 use millrace_runtime::drain::{Drain, Signals};
 use millrace_runtime::event_types::EventTypes;
 use millrace_runtime::health::Readiness;
+use millrace_runtime::kafka_tokens::KafkaTokens;
 use millrace_runtime::metrics::Metrics;
 use millrace_runtime::secrets::Secrets;
 use millrace_runtime::startup::{self, Problems, Usage, with_causes};
@@ -126,7 +127,8 @@ pub async fn start(settings: Settings) -> Result<Running, Problems> {
     metrics.build_info()?;
     let of_clients = !settings.env.metrics.disable_kafka_clients;
     let of_clients = of_clients.then(|| ProducerFamilies::register(&metrics)).transpose()?;
-    let pool = Pool::new(drain.clone(), of_clients);
+    let kafka_tokens = KafkaTokens::new(settings.env.aws.clone(), drain.clone());
+    let pool = Pool::new(drain.clone(), of_clients, kafka_tokens);
     let outputs = Outputs {
         routes: Routes::default(),
         report: Snapshot::default(),

@@ -18,6 +18,7 @@ use millrace_config::properties::kafka::ProducerSettings;
 use millrace_event::kafka_binding::{self, RecordHeaders};
 use millrace_event::{Event, EventError};
 use millrace_runtime::drain::Drain;
+use millrace_runtime::kafka_tokens::Keeper;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
@@ -121,6 +122,7 @@ impl Client {
         credentials: &Credentials,
         settings: &Settings,
         series: Option<ProducerSeries>,
+        tokens: Option<Arc<Keeper>>,
     ) -> Result<Self, ClientError> {
         let failed = |source| ClientError { bootstrap_servers: bootstrap_servers.to_owned(), source };
         let mut config = ClientConfig::new();
@@ -130,7 +132,7 @@ impl Client {
         for (key, value) in settings.client_for(bootstrap_servers, credentials) {
             config.set(key, value);
         }
-        let context = Context::new(bootstrap_servers, series);
+        let context = Context::new(bootstrap_servers, series, tokens);
         config.create_with_context(context).map(|client| Self(Arc::new(client))).map_err(failed)
     }
 

@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod drain;
 pub mod event_types;
 pub mod health;
+pub mod kafka_tokens;
 pub mod logging;
 pub mod metrics;
 pub mod properties;

@@ -8,6 +8,7 @@
 
 mod error;
 mod properties;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,7 @@ use std::fmt;
 use super::MultiSecret;
 
 pub use error::CredentialsError;
+pub use tokens::{MskIam, TokenEndpoint, TokenSource, Unsecured};
 
 /// How brokers are spoken to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -73,9 +75,9 @@ pub enum SecretField {
     Password,
     /// Kind of credentials; no client uses it.
     Type,
-    /// Name of a token provider; no client uses it.
+    /// How to get tokens of Amazon MSK.
     TokenProvider,
-    /// Amazon role; no client uses it.
+    /// Amazon role.
     RoleArn,
 }
 
@@ -116,8 +118,8 @@ enum Sasl {
         user: String,
         password: String,
     },
-    /// Tokens come from elsewhere, set up in the properties file.
-    OAuthBearer,
+    /// Tokens come from elsewhere: from where the properties file says, or from Amazon as the Secret says.
+    OAuthBearer(Option<MskIam>),
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -136,7 +138,7 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mechanism = self.sasl.as_ref().map(|sasl| match sasl {
             Sasl::Password { mechanism, .. } => *mechanism,
-            Sasl::OAuthBearer => OAUTHBEARER,
+            Sasl::OAuthBearer(_) => OAUTHBEARER,
         });
         formatter
             .debug_struct("Credentials")
@@ -173,7 +175,9 @@ impl Credentials {
                 values.insert(field, value);
             }
         }
-        checked(protocol, values, skip_client_certificate)
+        // Contracts have no name for this key, so several Secrets cannot say it.
+        let region = text(data, "awsRegion")?;
+        checked(protocol, values, skip_client_certificate).map(|credentials| credentials.in_region(region))
     }
 
     /// Credentials collected from several Secrets: `secrets` holds their data in the order of `multi.secrets`. A key
@@ -204,13 +208,15 @@ impl Credentials {
 }
 
 /// The fields that mean something to a client.
-const USED: [SecretField; 6] = [
+const USED: [SecretField; 8] = [
     SecretField::SaslMechanism,
     SecretField::CaCrt,
     SecretField::UserCrt,
     SecretField::UserKey,
     SecretField::User,
     SecretField::Password,
+    SecretField::TokenProvider,
+    SecretField::RoleArn,
 ];
 
 type Values = std::collections::HashMap<SecretField, String>;
@@ -231,14 +237,14 @@ fn checked(
     let mut take = |field| values.remove(&field).filter(|value| !value.trim().is_empty());
     let missing = |field| CredentialsError::Missing { protocol: protocol.name(), field };
     let sasl = match protocol.uses_sasl() {
-        true => Some(sasl(
-            protocol,
-            take(SecretField::SaslMechanism),
-            take(SecretField::User),
-            take(SecretField::Password),
-        )?),
+        true => {
+            let mechanism = take(SecretField::SaslMechanism);
+            let user = take(SecretField::User).zip(take(SecretField::Password));
+            Some(sasl(protocol, mechanism, user, &mut values)?)
+        }
         false => None,
     };
+    let mut take = |field| values.remove(&field).filter(|value| !value.trim().is_empty());
     let client_certificate = match (take(SecretField::UserCrt), take(SecretField::UserKey)) {
         (Some(chain), Some(key)) => Some(ClientCertificate { chain, key }),
         (Some(_) | None, Some(_) | None) if protocol == SecurityProtocol::Ssl && !skip_client_certificate => {
@@ -255,18 +261,18 @@ fn checked(
 fn sasl(
     protocol: SecurityProtocol,
     mechanism: Option<String>,
-    user: Option<String>,
-    password: Option<String>,
+    user: Option<(String, String)>,
+    values: &mut Values,
 ) -> Result<Sasl, CredentialsError> {
     let mechanism = mechanism.unwrap_or_else(|| "PLAIN".to_owned());
     if mechanism == OAUTHBEARER && protocol == SecurityProtocol::SaslSsl {
-        return Ok(Sasl::OAuthBearer);
+        return tokens::msk(values).map(Sasl::OAuthBearer);
     }
-    let (Some(user), Some(password)) = (user, password) else {
+    let Some((user, password)) = user else {
         return Err(CredentialsError::Missing { protocol: protocol.name(), field: "user and password" });
     };
     if mechanism == OAUTHBEARER {
-        return Ok(Sasl::OAuthBearer);
+        return tokens::msk(values).map(Sasl::OAuthBearer);
     }
     match PASSWORD_MECHANISMS.into_iter().find(|known| *known == mechanism) {
         Some(mechanism) => Ok(Sasl::Password { mechanism, user, password }),

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::reading::Reading;
 use super::{
-    AdminEnv, Env, EnvError, EnvErrors, LogEnv, MetricsEnv, OtelEnv, Required, ServiceEnv, otel, required, shared,
+    AdminEnv, AwsEnv, Env, EnvError, EnvErrors, LogEnv, MetricsEnv, OtelEnv, Required, ServiceEnv, aws, otel, required,
+    shared,
 };
 
 /// The environment of a dispatcher process.
@@ -34,6 +35,8 @@ pub struct DispatcherEnv {
     pub metrics: MetricsEnv,
     /// Exports.
     pub otel: OtelEnv,
+    /// Amazon.
+    pub aws: AwsEnv,
     /// Logs.
     pub log: LogEnv,
     /// Administration.
@@ -97,6 +100,7 @@ impl DispatcherEnv {
             service: shared::service(&reading),
             metrics: shared::metrics(&reading),
             otel: otel::otel(&mut reading),
+            aws: aws::aws(&reading),
             log: shared::log(&mut reading),
             admin: shared::admin(&mut reading),
         };

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::reading::Reading;
 use super::{
-    AdminEnv, Env, EnvError, EnvErrors, LogEnv, MetricsEnv, OtelEnv, Required, ServiceEnv, otel, required, shared,
+    AdminEnv, AwsEnv, Env, EnvError, EnvErrors, LogEnv, MetricsEnv, OtelEnv, Required, ServiceEnv, aws, otel, required,
+    shared,
 };
 
 /// The environment of an ingress process.
@@ -42,6 +43,8 @@ pub struct IngressEnv {
     pub metrics: MetricsEnv,
     /// Exports.
     pub otel: OtelEnv,
+    /// Amazon.
+    pub aws: AwsEnv,
     /// Logs.
     pub log: LogEnv,
     /// Administration.
@@ -103,6 +106,7 @@ impl IngressEnv {
             service: shared::service(&reading),
             metrics: shared::metrics(&reading),
             otel: otel::otel(&mut reading),
+            aws: aws::aws(&reading),
             log: shared::log(&mut reading),
             admin: shared::admin(&mut reading),
         };

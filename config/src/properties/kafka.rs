@@ -11,16 +11,18 @@
 mod common;
 mod consumer;
 mod ignored;
+mod jaas;
 mod numbers;
 mod producer;
 mod security;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Properties, PropertyErrors, Warning};
 use crate::contract::ContentMode;
-use crate::contract::credentials::Credentials;
+use crate::contract::credentials::{Credentials, TokenSource};
 
 /// librdkafka's limit.
 const LONGEST_POLL_INTERVAL: Duration = Duration::from_millis(86_400_000);
@@ -32,6 +34,8 @@ pub struct ProducerSettings {
     pub client: BTreeMap<String, String>,
     /// librdkafka keys about TLS and SASL that the file gives; they only matter beside credentials that use them.
     pub security: BTreeMap<String, String>,
+    /// Where tokens come from, for credentials that use some. Absent: the file does not say.
+    pub tokens: Option<TokenSource>,
     /// How long a record may wait for room in the queue and for metadata.
     pub max_block: Duration,
     /// Largest record in bytes, as Java estimates it: key, value, headers and overhead, before compression.
@@ -59,6 +63,8 @@ pub struct ConsumerSettings {
     pub client: BTreeMap<String, String>,
     /// librdkafka keys about TLS and SASL that the file gives; they only matter beside credentials that use them.
     pub security: BTreeMap<String, String>,
+    /// Where tokens come from, for credentials that use some. Absent: the file does not say.
+    pub tokens: Option<TokenSource>,
     /// Records that one partition hands over before the others of its consumer get their turn: `max.poll.records`, 50
     /// when absent. How many are in flight is for `in_flight_max` and `in_flight_bytes` to say.
     pub max_poll_records: usize,
@@ -205,6 +211,7 @@ macro_rules! redacted_debug {
 
 redacted_debug!(ProducerSettings {
     client,
+    tokens,
     max_block,
     max_request_size,
     delivery_timeout,
@@ -216,6 +223,7 @@ redacted_debug!(ProducerSettings {
 });
 redacted_debug!(ConsumerSettings {
     client,
+    tokens,
     max_poll_records,
     session_timeout,
     commit_interval,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use millrace_config::contract::credentials::{Credentials, CredentialsError};
 use millrace_config::contract::{DeliveryOrder, Egress, Resource};
 use millrace_runtime::event_types::EventTypes;
+use millrace_runtime::kafka_tokens::{KafkaTokens, Keeper};
 use millrace_runtime::secrets::Secrets;
 
 use crate::metrics::DispatcherMetrics;
@@ -29,11 +30,21 @@ const POLL_INTERVAL: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug)]
 pub(crate) struct Common {
     pub(crate) secrets: Secrets,
+    pub(crate) kafka_tokens: KafkaTokens,
     pub(crate) producers: Producers,
     pub(crate) tokens: Tokens,
     pub(crate) reply_keys: ReplyKeys,
     pub(crate) event_types: EventTypes,
     pub(crate) metrics: DispatcherMetrics,
+}
+
+/// Why a spec cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SpecError {
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
 }
 
 /// Everything an egress is started with.
@@ -75,17 +86,17 @@ impl Spec {
         self.resource.auth == other.resource.auth && self.resource.auth.is_pinned()
     }
 
-    pub(crate) fn pipeline(&self, credentials: &Credentials) -> Result<Pipeline, PipelineError> {
+    pub(crate) fn pipeline(&self, credentials: &Credentials) -> Result<Pipeline, SpecError> {
         let settings: &PipelineSettings = &self.settings.pipeline;
         let Common { producers, tokens, reply_keys, event_types, metrics, .. } = &self.common;
         let links = Links {
-            producer: producers.get(&self.resource.bootstrap_servers, credentials, &self.settings.producer),
+            producer: producers.get(&self.resource.bootstrap_servers, credentials, &self.settings.producer)?,
             tokens: tokens.clone(),
             reply_keys: reply_keys.clone(),
             event_types: event_types.clone(),
             metrics: metrics.egress(&self.egress),
         };
-        Pipeline::build(&self.resource, &self.egress, &self.trust_bundles, settings, links)
+        Ok(Pipeline::build(&self.resource, &self.egress, &self.trust_bundles, settings, links)?)
     }
 
     pub(crate) fn order(&self) -> Order {
@@ -105,9 +116,10 @@ impl Spec {
         client
     }
 
-    /// Consumer and reply producer use the same credentials, with the security settings of their own files.
-    pub(crate) fn check(&self, credentials: &Credentials) -> Result<(), CredentialsError> {
-        credentials.usable_with(&self.settings.pipeline.consumer.security)?;
-        credentials.usable_with(&self.settings.producer.security)
+    /// What keeps the consumer's tokens fresh, if these credentials need any. Consumer and reply producer use the same
+    /// credentials, with the security settings of their own files.
+    pub(crate) fn tokens(&self, credentials: &Credentials) -> Result<Option<Arc<Keeper>>, CredentialsError> {
+        let source = credentials.token_source(self.settings.pipeline.consumer.tokens.as_ref())?;
+        Ok(source.map(|source| self.common.kafka_tokens.keeper(&source)))
     }
 }

@@ -7,16 +7,21 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use millrace_config::contract::credentials::Credentials;
+use millrace_config::contract::credentials::{Credentials, CredentialsError, TokenSource};
 use millrace_config::properties::kafka::ProducerSettings;
+use millrace_runtime::kafka_tokens::KafkaTokens;
 
 use super::topic::RecordProducer;
+use super::topic::tokens::TokenContext;
 
 /// The producers in use, by everything librdkafka is told. Clones share them.
-#[derive(Clone, Default)]
-pub(crate) struct Producers(Arc<Mutex<HashMap<Client, Weak<RecordProducer>>>>);
+#[derive(Clone)]
+pub(crate) struct Producers {
+    in_use: Arc<Mutex<HashMap<Client, Weak<RecordProducer>>>>,
+    tokens: KafkaTokens,
+}
 
-type Client = BTreeMap<String, String>;
+type Client = (BTreeMap<String, String>, Option<TokenSource>);
 
 impl fmt::Debug for Producers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,22 +31,33 @@ impl fmt::Debug for Producers {
 }
 
 impl Producers {
+    /// None is in use yet; those that need tokens get them from `tokens`.
+    pub(crate) fn new(tokens: KafkaTokens) -> Self {
+        Self { in_use: Arc::default(), tokens }
+    }
+
     /// The producer in use, or a new one, which connects at its first record.
+    ///
+    /// # Errors
+    ///
+    /// When the credentials need tokens and nothing gives any.
     pub(crate) fn get(
         &self,
         bootstrap_servers: &str,
         credentials: &Credentials,
         settings: &ProducerSettings,
-    ) -> Arc<RecordProducer> {
-        let client = settings.client_for(bootstrap_servers, credentials);
-        let mut producers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    ) -> Result<Arc<RecordProducer>, CredentialsError> {
+        let source = credentials.token_source(settings.tokens.as_ref())?;
+        let client = (settings.client_for(bootstrap_servers, credentials), source);
+        let mut producers = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(producer) = producers.get(&client).and_then(Weak::upgrade) {
-            return producer;
+            return Ok(producer);
         }
         producers.retain(|_, producer| producer.strong_count() > 0);
-        let producer = Arc::new(RecordProducer::new(&client, settings.max_block));
+        let context = TokenContext(client.1.as_ref().map(|source| self.tokens.keeper(source)));
+        let producer = Arc::new(RecordProducer::new(&client.0, context, settings.max_block));
         producers.insert(client, Arc::downgrade(&producer));
-        producer
+        Ok(producer)
     }
 }
 
@@ -55,17 +71,19 @@ mod tests {
 
     #[test]
     fn equal_brokers_credentials_and_settings_share_a_producer_while_it_is_used() {
-        let producers = Producers::default();
+        let drain = millrace_runtime::drain::Drain::new(std::time::Duration::ZERO);
+        let producers = Producers::new(KafkaTokens::new(millrace_config::env::AwsEnv::default(), drain));
         let settings = kafka::producer(&Properties::new()).unwrap();
+        let get = |servers, credentials: &_| producers.get(servers, credentials, &settings).unwrap();
         let plain = Credentials::plaintext();
         let secret = [("protocol", "SSL"), ("user.skip", "true")].map(|(k, v)| (k.to_owned(), v.as_bytes().to_vec()));
         let tls = Credentials::from_secret(&secret.into_iter().collect()).unwrap();
-        let first = producers.get("a:1", &plain, &settings);
-        assert!(Arc::ptr_eq(&first, &producers.get("a:1", &plain, &settings)));
-        assert!(!Arc::ptr_eq(&first, &producers.get("b:1", &plain, &settings)));
-        assert!(!Arc::ptr_eq(&first, &producers.get("a:1", &tls, &settings)));
+        let first = get("a:1", &plain);
+        assert!(Arc::ptr_eq(&first, &get("a:1", &plain)));
+        assert!(!Arc::ptr_eq(&first, &get("b:1", &plain)));
+        assert!(!Arc::ptr_eq(&first, &get("a:1", &tls)));
         drop(first);
-        producers.get("c:1", &plain, &settings);
-        assert_eq!(producers.0.lock().unwrap().len(), 1, "those that nobody uses are forgotten");
+        get("c:1", &plain);
+        assert_eq!(producers.in_use.lock().unwrap().len(), 1, "those that nobody uses are forgotten");
     }
 }

@@ -10,14 +10,17 @@ use std::time::{Duration, Instant};
 
 use millrace_event::{Event, kafka_binding};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
 use crate::delivery::request::Trace;
 use crate::record::Record;
+
+pub(crate) mod tokens;
+
+use tokens::TokenContext;
 
 /// How often a record that waits for room looks for it.
 const ROOM_PAUSE: Duration = Duration::from_millis(10);
@@ -29,7 +32,8 @@ const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// egresses never store one.
 pub(crate) struct RecordProducer {
     config: ClientConfig,
-    producer: OnceLock<FutureProducer>,
+    context: TokenContext,
+    producer: OnceLock<FutureProducer<TokenContext>>,
     /// How long a record may wait for room in the producer's queue: `max.block.ms`.
     room_wait: Duration,
     /// Held while the producer is made, so that only one is.
@@ -84,16 +88,16 @@ impl StoreError {
 impl RecordProducer {
     /// A producer with these librdkafka settings, which are checked at the first record. While its queue is full a record
     /// waits for `room_wait`.
-    pub(crate) fn new(client: &BTreeMap<String, String>, room_wait: Duration) -> Self {
+    pub(crate) fn new(client: &BTreeMap<String, String>, context: TokenContext, room_wait: Duration) -> Self {
         let mut config = ClientConfig::new();
         for (key, value) in client {
             config.set(key, value);
         }
         let (making, topics, ensuring) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
-        Self { config, producer: OnceLock::new(), room_wait, making, topics, ensuring }
+        Self { config, context, producer: OnceLock::new(), room_wait, making, topics, ensuring }
     }
 
-    fn producer(&self) -> Result<&FutureProducer, KafkaError> {
+    fn producer(&self) -> Result<&FutureProducer<TokenContext>, KafkaError> {
         if let Some(producer) = self.producer.get() {
             return Ok(producer);
         }
@@ -101,7 +105,7 @@ impl RecordProducer {
         match self.producer.get() {
             Some(producer) => Ok(producer),
             None => {
-                let producer = self.config.create()?;
+                let producer = self.config.create_with_context(self.context.clone())?;
                 Ok(self.producer.get_or_init(|| producer))
             }
         }
@@ -219,7 +223,7 @@ impl RecordProducer {
         let metadata = client.fetch_metadata(Some(like), ADMIN_TIMEOUT)?;
         let partitions =
             metadata.topics().iter().find(|found| found.name() == like).map_or(1, |t| t.partitions().len());
-        let admin: AdminClient<DefaultClientContext> = self.config.create()?;
+        let admin = tokens::admin(&self.config, &self.context)?;
         let new = NewTopic::new(topic, i32::try_from(partitions.max(1)).unwrap_or(1), TopicReplication::Fixed(-1));
         let options = AdminOptions::new().operation_timeout(Some(ADMIN_TIMEOUT)).request_timeout(Some(ADMIN_TIMEOUT));
         let runtime = tokio::runtime::Handle::current();
@@ -253,40 +257,4 @@ impl kafka_binding::RecordHeaders for RecordHeaders {
 }
 
 #[cfg(test)]
-mod tests {
-    //! What a broker's refusal to create a topic means, and what happens when the queue is full.
-
-    use rdkafka::mocking::MockCluster;
-
-    use super::*;
-
-    #[test]
-    fn a_topic_that_may_not_be_created_is_a_matter_of_rights_and_one_that_is_there_already_is_none() {
-        let refused = |code| created(&Err(("orders.undelivered".to_owned(), code)));
-        assert!(refused(RDKafkaErrorCode::TopicAlreadyExists).is_ok());
-        for code in [RDKafkaErrorCode::TopicAuthorizationFailed, RDKafkaErrorCode::ClusterAuthorizationFailed] {
-            assert!(refused(code).unwrap_err().is_authorization(), "{code}");
-        }
-        assert!(!refused(RDKafkaErrorCode::PolicyViolation).unwrap_err().is_authorization());
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn replies_wait_for_room_in_a_full_queue() {
-        let cluster = MockCluster::new(1).unwrap();
-        cluster.create_topic("orders", 1, 1).unwrap();
-        let servers = cluster.bootstrap_servers();
-        let client =
-            [("bootstrap.servers", servers.as_str()), ("queue.buffering.max.messages", "2"), ("linger.ms", "20")];
-        let client = client.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let producer = RecordProducer::new(&client.clone().into(), Duration::from_secs(20));
-        let event = Event::new("1", "/s", "t").unwrap();
-        let stored = (0..10).map(|_| producer.store_event("orders", &event, Trace::default()));
-        for result in futures_util::future::join_all(stored).await {
-            result.unwrap();
-        }
-        let hasty = RecordProducer::new(&client.into(), Duration::ZERO);
-        let stored = (0..10).map(|_| hasty.store_event("orders", &event, Trace::default()));
-        let stored = futures_util::future::join_all(stored).await;
-        assert!(stored.iter().any(Result::is_err), "max.block.ms=0 waits for nothing");
-    }
-}
+mod tests;

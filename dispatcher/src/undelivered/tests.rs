@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::dispatch::{Dispatched, dispatch};
+use crate::reply::topic::tokens::TokenContext;
 use crate::testing::{Script, Subscriber, shared, shared_storing};
 
 const TOPIC: &str = "orders.undelivered";
@@ -48,7 +49,8 @@ async fn a_record_is_kept_with_its_reasons_or_without_them_where_only_they_make_
     let client = [("bootstrap.servers", servers.as_str()), ("message.max.bytes", "1000"), ("linger.ms", "0")];
     let client: BTreeMap<_, _> = client.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     let subscriber = refusing().await;
-    let shared = shared_storing(RecordProducer::new(&client, Duration::ZERO), &subscriber, "", "");
+    let shared =
+        shared_storing(RecordProducer::new(&client, TokenContext::default(), Duration::ZERO), &subscriber, "", "");
     let pipeline = shared.pipeline.load();
     for (offset, bytes, outcome) in
         [(0, 10, Outcome::Undelivered), (1, 800, Outcome::Undelivered), (2, 2000, Outcome::Lost)]

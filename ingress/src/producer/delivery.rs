@@ -4,6 +4,7 @@
 //! record takes anything from the heap for it.
 
 use std::cell::RefCell;
+use std::error::Error;
 use std::future::poll_fn;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
@@ -11,8 +12,9 @@ use std::thread::AccessError;
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
+use millrace_runtime::kafka_tokens::{Keeper, TokenError};
 use millrace_runtime::throttle::Throttle;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
@@ -127,17 +129,27 @@ pub(super) struct Context {
     troubles: Throttle<Option<RDKafkaErrorCode>>,
     /// Absent when nobody wants metrics of clients.
     series: Option<ProducerSeries>,
+    /// Absent when the brokers want no tokens.
+    tokens: Option<Arc<Keeper>>,
 }
 
 impl Context {
-    pub(super) fn new(bootstrap_servers: &str, series: Option<ProducerSeries>) -> Self {
-        let troubles = Throttle::new(REPEAT);
-        Self { bootstrap_servers: bootstrap_servers.to_owned(), contact: Contact::default(), troubles, series }
+    pub(super) fn new(bootstrap_servers: &str, series: Option<ProducerSeries>, tokens: Option<Arc<Keeper>>) -> Self {
+        let (bootstrap_servers, troubles) = (bootstrap_servers.to_owned(), Throttle::new(REPEAT));
+        Self { bootstrap_servers, contact: Contact::default(), troubles, series, tokens }
     }
 }
 
 // librdkafka retries by itself, and each event that fails has its own answer: what it calls errors are warnings here.
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    // Waits only for the very first token, without which nothing is on its way.
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        let token = self.tokens.as_ref().ok_or(TokenError::NotYet)?.token()?;
+        Ok(OAuthToken { token: token.value, principal_name: token.principal, lifetime_ms: token.expires_ms })
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let bootstrap = &self.bootstrap_servers;
         match level {
@@ -238,7 +250,7 @@ mod tests {
 
     #[test]
     fn lasting_trouble_is_logged_once_in_a_while_for_each_kind() {
-        let context = Context::new("localhost:1", None);
+        let context = Context::new("localhost:1", None, None);
         let (down, transport) =
             (Some(RDKafkaErrorCode::AllBrokersDown), Some(RDKafkaErrorCode::BrokerTransportFailure));
         let start = Instant::now();

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use millrace_config::contract::ContentMode;
-use millrace_config::contract::credentials::Credentials;
+use millrace_config::contract::credentials::{Credentials, TokenSource};
 use millrace_runtime::drain::Drain;
+use millrace_runtime::kafka_tokens::KafkaTokens;
 
 use super::{Client, ClientError, Producer, Settings};
 use crate::metrics::kafka::ProducerFamilies;
@@ -20,6 +21,8 @@ use crate::metrics::kafka::ProducerFamilies;
 pub(crate) struct Key {
     pub(crate) bootstrap_servers: String,
     pub(crate) credentials: Credentials,
+    /// Absent when the credentials need no tokens.
+    pub(crate) tokens: Option<TokenSource>,
     pub(crate) content_mode: ContentMode,
     /// Counts the versions of the properties file, so that a changed file makes new producers.
     pub(crate) revision: u64,
@@ -31,14 +34,15 @@ pub(crate) struct Pool {
     producers: HashMap<Key, Weak<Producer>>,
     /// Absent when nobody wants metrics of clients.
     families: Option<ProducerFamilies>,
+    tokens: KafkaTokens,
     /// Producers made so far.
     made: u64,
     drain: Drain,
 }
 
 impl Pool {
-    pub(crate) fn new(drain: Drain, families: Option<ProducerFamilies>) -> Self {
-        Self { producers: HashMap::new(), families, made: 0, drain }
+    pub(crate) fn new(drain: Drain, families: Option<ProducerFamilies>, tokens: KafkaTokens) -> Self {
+        Self { producers: HashMap::new(), families, tokens, made: 0, drain }
     }
 
     /// The producer for `key`: the one in use, or a new one made from `settings`. Blocks for a few milliseconds, does
@@ -53,7 +57,8 @@ impl Pool {
         }
         self.producers.retain(|_, producer| producer.strong_count() > 0);
         let series = self.families.as_ref().map(|families| families.producer(self.made + 1));
-        let client = Client::create(&key.bootstrap_servers, &key.credentials, settings, series)?;
+        let tokens = key.tokens.as_ref().map(|source| self.tokens.keeper(source));
+        let client = Client::create(&key.bootstrap_servers, &key.credentials, settings, series, tokens)?;
         self.made += 1;
         let producer = Arc::new(Producer::new(client, settings, self.drain.clone()));
         self.producers.insert(key.clone(), Arc::downgrade(&producer));

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use millrace_config::env::AwsEnv;
 use millrace_config::properties::{Properties, kafka};
+use millrace_runtime::kafka_tokens::KafkaTokens;
 use millrace_runtime::metrics::Metrics;
 use rdkafka::mocking::MockCluster;
 
@@ -14,10 +16,15 @@ fn settings(properties: &[(&str, &str)]) -> Settings {
     kafka::producer(&Properties::from_iter(properties.iter().copied())).unwrap()
 }
 
+fn no_tokens(drain: &Drain) -> KafkaTokens {
+    KafkaTokens::new(AwsEnv::default(), drain.clone())
+}
+
 fn key(bootstrap_servers: &str) -> Key {
     Key {
         bootstrap_servers: bootstrap_servers.to_owned(),
         credentials: Credentials::plaintext(),
+        tokens: None,
         content_mode: ContentMode::Binary,
         revision: 0,
     }
@@ -45,10 +52,10 @@ fn client_errors_mean_what_the_sender_can_do() {
 #[test]
 fn librdkafka_takes_the_default_settings_and_says_what_it_does_not_take() {
     let plaintext = Credentials::plaintext();
-    assert!(Client::create("localhost:1", &plaintext, &settings(&[]), None).is_ok());
+    assert!(Client::create("localhost:1", &plaintext, &settings(&[]), None, None).is_ok());
     let mut wrong = settings(&[]);
     wrong.client.insert("no.such.key".to_owned(), "1".to_owned());
-    let error = Client::create("localhost:1", &plaintext, &wrong, None).map(drop).unwrap_err();
+    let error = Client::create("localhost:1", &plaintext, &wrong, None, None).map(drop).unwrap_err();
     assert_eq!(error.to_string(), "cannot create a Kafka producer for localhost:1");
     assert!(millrace_runtime::startup::with_causes(&error).contains("no.such.key"));
 }
@@ -61,7 +68,7 @@ fn the_properties_bound_what_is_under_way_and_for_how_long() {
         ("max.block.ms", "1000"),
         ("delivery.timeout.ms", "32000"),
     ]);
-    let client = Client::create("localhost:1", &Credentials::plaintext(), &settings, None).unwrap();
+    let client = Client::create("localhost:1", &Credentials::plaintext(), &settings, None, None).unwrap();
     let producer = Producer::new(client, &settings, Drain::new(Duration::ZERO));
     assert_eq!((producer.patience, producer.deadline), (Duration::from_secs(1), Duration::from_secs(33)));
     let share = producer.share();
@@ -76,7 +83,7 @@ async fn what_the_client_tells_of_itself_is_measured_under_the_producers_number(
     cluster.create_topic("orders", 1, 1).unwrap();
     let metrics = Metrics::new();
     let drain = Drain::new(Duration::from_secs(30));
-    let mut pool = Pool::new(drain.clone(), Some(ProducerFamilies::register(&metrics).unwrap()));
+    let mut pool = Pool::new(drain.clone(), Some(ProducerFamilies::register(&metrics).unwrap()), no_tokens(&drain));
     let mut settings = settings(&[("enable.idempotence", "false")]);
     settings.client.insert("statistics.interval.ms".to_owned(), "20".to_owned());
     let producer = pool.get(&key(&cluster.bootstrap_servers()), &settings).unwrap();
@@ -101,7 +108,7 @@ async fn what_the_client_tells_of_itself_is_measured_under_the_producers_number(
 #[tokio::test]
 async fn equal_keys_share_a_producer_until_the_last_user_goes_and_then_it_closes() {
     let drain = Drain::new(Duration::from_secs(30));
-    let mut pool = Pool::new(drain.clone(), None);
+    let mut pool = Pool::new(drain.clone(), None, no_tokens(&drain));
     let settings = settings(&[]);
     let first = pool.get(&key("localhost:1"), &settings).unwrap();
     let same = pool.get(&key("localhost:1"), &settings).unwrap();

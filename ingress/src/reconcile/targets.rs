@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use millrace_config::contract::credentials::Credentials;
-use millrace_config::contract::{Contract, Entry, Ingress, Resource};
+use millrace_config::contract::{ContentMode, Contract, Entry, Ingress, Resource};
 use millrace_runtime::event_types::EventTypes;
 use millrace_runtime::startup::with_causes;
 use tracing::{info, warn};
@@ -139,14 +139,26 @@ impl Targets {
         }
     }
 
-    fn credentials(&self, resource: &Resource, produce: &Produce, since: Instant) -> Result<Credentials, Problem> {
+    fn key(
+        &self,
+        resource: &Resource,
+        content_mode: ContentMode,
+        produce: &Produce,
+        since: Instant,
+    ) -> Result<Key, Problem> {
         let credentials = match self.vault.find(&resource.auth, since) {
             Found::Credentials(credentials) => credentials,
             Found::Reading => return Err(Problem::Reading),
             Found::Failed(error) => return Err(Problem::Secrets(error)),
         };
-        credentials.usable_with(&produce.settings.security).map_err(Problem::Credentials)?;
-        Ok(Credentials::clone(&credentials))
+        let tokens = credentials.token_source(produce.settings.tokens.as_ref()).map_err(Problem::Credentials)?;
+        Ok(Key {
+            bootstrap_servers: resource.bootstrap_servers.clone(),
+            credentials: Credentials::clone(&credentials),
+            tokens,
+            content_mode,
+            revision: produce.revision,
+        })
     }
 
     fn make(
@@ -159,12 +171,7 @@ impl Targets {
     ) -> Result<Target, Problem> {
         // First: nothing is made for a resource that is refused.
         let guard = Guard::compile(ingress).map_err(Problem::Policy)?;
-        let key = Key {
-            bootstrap_servers: resource.bootstrap_servers.clone(),
-            credentials: self.credentials(resource, produce, since)?,
-            content_mode: ingress.content_mode,
-            revision: produce.revision,
-        };
+        let key = self.key(resource, ingress.content_mode, produce, since)?;
         let producer = self.pool.get(&key, &produce.settings).map_err(Problem::Producer)?;
         // A new version goes on counting where the old one was.
         let series = before.filter(|before| before.resource.reference == resource.reference);

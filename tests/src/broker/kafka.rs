@@ -5,6 +5,7 @@
 //! Maven is missing the tests that need it say so and are skipped; with `CI=true` that is a failure.
 
 mod artifacts;
+pub mod issuer;
 pub mod secured;
 mod settings;
 

@@ -15,4 +15,5 @@ mod offsets;
 mod rig;
 mod secrets;
 mod storms;
+mod tokens;
 mod tools;

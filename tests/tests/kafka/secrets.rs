@@ -18,8 +18,8 @@ use millrace_tests::subscriber::Subscriber;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// One broker for all tests here.
-fn secured() -> Option<&'static Secured> {
+/// One broker for all tests here, and for those of tokens.
+pub(crate) fn secured() -> Option<&'static Secured> {
     static SECURED: OnceLock<Option<Secured>> = OnceLock::new();
     SECURED.get_or_init(Secured::start_unless_missing).as_ref()
 }

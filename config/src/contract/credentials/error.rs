@@ -40,10 +40,16 @@ pub enum CredentialsError {
     },
     /// Nothing says where tokens come from.
     #[error(
-        "sasl.mechanism OAUTHBEARER needs a source of tokens: this build has no token client, only unsecured tokens, which \
-         enable.sasl.oauthbearer.unsecure.jwt=true and sasl.oauthbearer.config in the properties file switch on"
+        "sasl.mechanism OAUTHBEARER needs a source of tokens: sasl.oauthbearer.token.endpoint.url or \
+         sasl.login.callback.handler.class in the properties file, or tokenProvider in the Secret"
     )]
     NoTokens,
+    /// The Secret names a provider of tokens that is not known.
+    #[error("tokenProvider {found:?} is not one of MSKAccessTokenProvider, MSKRoleAccessTokenProvider")]
+    TokenProvider {
+        /// The text in the Secret.
+        found: String,
+    },
     /// The caller did not bring the data of every Secret that the contract names.
     #[error("the contract names {expected} secrets, but {found} were read")]
     Count {

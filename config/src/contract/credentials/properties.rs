@@ -4,9 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Credentials, CredentialsError, OAUTHBEARER, Sasl, SecurityProtocol};
-
-const UNSECURED_TOKENS: &str = "enable.sasl.oauthbearer.unsecure.jwt";
+use super::{Credentials, OAUTHBEARER, Sasl, SecurityProtocol};
 
 impl Credentials {
     /// The librdkafka properties of these credentials alone.
@@ -29,23 +27,10 @@ impl Credentials {
                 set("sasl.username", user);
                 set("sasl.password", password);
             }
-            Some(Sasl::OAuthBearer) => set("sasl.mechanism", OAUTHBEARER),
+            Some(Sasl::OAuthBearer(_)) => set("sasl.mechanism", OAUTHBEARER),
             None => {}
         }
         properties
-    }
-
-    /// Whether a client can use these credentials beside what the properties file says about security (`from_file`,
-    /// librdkafka keys).
-    ///
-    /// # Errors
-    /// When tokens are asked for and nothing gives any: a client would wait for one without end and without a word.
-    pub fn usable_with(&self, from_file: &BTreeMap<String, String>) -> Result<(), CredentialsError> {
-        let has_tokens = || from_file.get(UNSECURED_TOKENS).is_some_and(|value| value == "true");
-        match &self.sasl {
-            Some(Sasl::OAuthBearer) if !has_tokens() => Err(CredentialsError::NoTokens),
-            Some(Sasl::OAuthBearer | Sasl::Password { .. }) | None => Ok(()),
-        }
     }
 
     /// Adds to `client` what the properties file says about security (`from_file`, librdkafka keys) as far as the
@@ -64,14 +49,8 @@ impl Credentials {
             (false, true) => &["ssl.keystore.", "ssl.certificate.", "ssl.key.location", "ssl.key.pem"],
             (false, false) => &[],
         };
-        if key.starts_with("ssl.") {
-            self.protocol.uses_tls() && !replaced.iter().any(|prefix| key.starts_with(prefix))
-        } else if key.contains("oauthbearer") {
-            matches!(self.sasl, Some(Sasl::OAuthBearer))
-        } else {
-            // User names and passwords of the file never go beside a mechanism that the contract's Secret chose.
-            false
-        }
+        // User names and passwords of the file never go beside a mechanism that the contract's Secret chose.
+        key.starts_with("ssl.") && self.protocol.uses_tls() && !replaced.iter().any(|prefix| key.starts_with(prefix))
     }
 }
 

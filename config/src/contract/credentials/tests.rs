@@ -193,7 +193,6 @@ fn check_applied(entries: &[(&str, &str)], expected: &[(&str, &str)]) {
         ("ssl.key.password", "pp"),
         ("sasl.username", "file"),
         ("sasl.password", "file"),
-        ("sasl.oauthbearer.config", "scope=x"),
     ]);
     let mut client = map(&[("linger.ms", "0")]);
     Credentials::from_secret(&secret(entries)).unwrap().apply(&mut client, &file);
@@ -245,7 +244,6 @@ fn certificates_of_the_secret_replace_those_of_the_file() {
         &[
             ("security.protocol", "sasl_ssl"),
             ("sasl.mechanism", "OAUTHBEARER"),
-            ("sasl.oauthbearer.config", "scope=x"),
             ("ssl.ca.pem", "CA"),
             ("ssl.cipher.suites", "X"),
             ("ssl.keystore.location", "/k.p12"),
@@ -255,13 +253,40 @@ fn certificates_of_the_secret_replace_those_of_the_file() {
     );
 }
 
+#[track_caller]
+fn check_tokens(entries: &[(&str, &str)], file: Option<&TokenSource>, expected: Result<Option<TokenSource>, &str>) {
+    let more = [("protocol", "SASL_SSL"), ("sasl.mechanism", "OAUTHBEARER")];
+    let found = Credentials::from_secret(&secret(&[&more[..], entries].concat()));
+    let found = found.and_then(|credentials| credentials.token_source(file)).map_err(|error| error.to_string());
+    match expected {
+        Ok(expected) => assert_eq!(found, Ok(expected)),
+        Err(expected) => assert!(found.clone().is_err_and(|error| error.contains(expected)), "{found:?}"),
+    }
+}
+
 #[test]
 fn tokens_without_a_source_are_refused_before_a_client_waits_for_them() {
-    let tokens = secret(&[("protocol", "SASL_SSL"), ("sasl.mechanism", "OAUTHBEARER")]);
-    let tokens = Credentials::from_secret(&tokens).unwrap();
-    let file = |value: &str| BTreeMap::from([("enable.sasl.oauthbearer.unsecure.jwt".to_owned(), value.to_owned())]);
-    assert_eq!(tokens.usable_with(&BTreeMap::new()), Err(CredentialsError::NoTokens));
-    assert_eq!(tokens.usable_with(&file("false")), Err(CredentialsError::NoTokens));
-    assert_eq!(tokens.usable_with(&file("true")), Ok(()));
-    assert_eq!(Credentials::plaintext().usable_with(&BTreeMap::new()), Ok(()));
+    check_tokens(&[], None, Err("needs a source of tokens"));
+    assert_eq!(Credentials::plaintext().token_source(None), Ok(None));
+    let file = TokenSource::Unsecured(Unsecured { principal: "me".to_owned(), ..Unsecured::default() });
+    check_tokens(&[], Some(&file), Ok(Some(file.clone())));
+    let password = secret(&[("protocol", "SASL_SSL"), ("user", "u"), ("password", "p")]);
+    assert_eq!(Credentials::from_secret(&password).unwrap().token_source(Some(&file)), Ok(None));
+}
+
+#[test]
+fn a_secret_can_ask_for_tokens_of_amazon_msk_and_the_file_wins() {
+    let msk = |role: Option<&str>, region: Option<&str>| MskIam {
+        role_arn: role.map(str::to_owned),
+        region: region.map(str::to_owned),
+        ..MskIam::default()
+    };
+    let provider = [("tokenProvider", "MSKAccessTokenProvider"), ("awsRegion", "eu-west-1")];
+    check_tokens(&provider, None, Ok(Some(TokenSource::MskIam(msk(None, Some("eu-west-1"))))));
+    let role = [("tokenProvider", "MSKRoleAccessTokenProvider"), ("roleARN", "arn:x")];
+    check_tokens(&role, None, Ok(Some(TokenSource::MskIam(msk(Some("arn:x"), None)))));
+    let file = TokenSource::MskIam(msk(Some("arn:file"), None));
+    check_tokens(&role, Some(&file), Ok(Some(file.clone())));
+    check_tokens(&[("tokenProvider", "MSKRoleAccessTokenProvider")], None, Err("needs roleARN"));
+    check_tokens(&[("tokenProvider", "Other")], None, Err("not one of MSKAccessTokenProvider"));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::draft::Draft;
 use super::super::{Properties, PropertyErrors};
 use super::numbers::{INT, Number, pass_on};
-use super::{ConsumerSettings, PressureLimits, RetryLimits, Undelivered, common, ignored};
+use super::{ConsumerSettings, PressureLimits, RetryLimits, Undelivered, common, ignored, tokens};
 
 const NUMBERS: &[Number] = &[
     Number::same("fetch.min.bytes", 0..=INT, 1..=100_000_000),
@@ -28,6 +28,7 @@ const MESSAGE_MAX_BYTES: i64 = 1_000_000;
 pub(super) fn read(properties: &Properties) -> Result<ConsumerSettings, PropertyErrors> {
     let mut draft = Draft::new(properties);
     let (mut client, security) = common::read(&mut draft);
+    let tokens = tokens::read(&mut draft);
     pass_on(NUMBERS, &mut draft, &mut client);
     // With either of them on, records that nobody processed are committed when a consumer closes.
     for key in ["enable.auto.commit", "enable.auto.offset.store"] {
@@ -51,6 +52,7 @@ pub(super) fn read(properties: &Properties) -> Result<ConsumerSettings, Property
     Ok(ConsumerSettings {
         client,
         security,
+        tokens,
         max_poll_records: max_poll_records.and_then(|records| usize::try_from(records).ok()).unwrap_or(50),
         session_timeout,
         commit_interval: millis(commit_interval),

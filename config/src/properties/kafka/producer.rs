@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::draft::Draft;
 use super::super::{Properties, PropertyErrors};
 use super::numbers::{INT, LONG, Number, pass_on};
-use super::{ProducerSettings, common, ignored};
+use super::{ProducerSettings, common, ignored, tokens};
 use crate::contract::ContentMode;
 
 const NUMBERS: &[Number] = &[
@@ -23,6 +23,7 @@ const IDEMPOTENT_IN_FLIGHT: i64 = 5;
 pub(super) fn read(properties: &Properties) -> Result<ProducerSettings, PropertyErrors> {
     let mut draft = Draft::new(properties);
     let (mut client, security) = common::read(&mut draft);
+    let tokens = tokens::read(&mut draft);
     pass_on(NUMBERS, &mut draft, &mut client);
     client.insert("partitioner".to_owned(), "murmur2_random".to_owned());
     acknowledgements(&mut draft, &mut client);
@@ -45,6 +46,7 @@ pub(super) fn read(properties: &Properties) -> Result<ProducerSettings, Property
     Ok(ProducerSettings {
         client,
         security,
+        tokens,
         max_block,
         max_request_size,
         delivery_timeout,

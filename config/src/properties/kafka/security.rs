@@ -1,6 +1,6 @@
 //! TLS and SASL properties of a file.
 //!
-//! Protocol and mechanism always come from the contract's Secret. What remains is how TLS is done, and where tokens
+//! Protocol and mechanism always come from the contract's Secret. What remains is how TLS is done; `tokens` has where tokens
 //! come from. Java's key store formats are only partly known to OpenSSL. Values here are secrets: no message has them.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,6 @@ const KERBEROS: &str = "ignored: the contract has no way to ask for Kerberos";
 const JAAS: &str = "ignored: Java classes cannot be loaded";
 const CONTRACT: &str = "ignored: the contract decides";
 const FORMAT: &str = "ignored: only PEM trust stores and PEM or PKCS#12 key stores can be read, not JKS";
-const NO_TOKENS: &str = "ignored: there is no token client here; use sasl.oauthbearer.config";
 
 /// Without effect whatever the value.
 const IGNORED: &[(&str, &str)] = &[
@@ -25,8 +24,6 @@ const IGNORED: &[(&str, &str)] = &[
     ("ssl.engine.factory.class", JSSE),
     ("ssl.truststore.password", "ignored: PEM trust stores have no password"),
     ("sasl.mechanism", CONTRACT),
-    // The peer overwrites it too: user and password of a mechanism always come from the Secret that names it.
-    ("sasl.jaas.config", "ignored: user and password come from the contract's Secret"),
     ("sasl.kerberos.service.name", KERBEROS),
     ("sasl.kerberos.kinit.cmd", KERBEROS),
     ("sasl.kerberos.min.time.before.relogin", KERBEROS),
@@ -37,13 +34,6 @@ const IGNORED: &[(&str, &str)] = &[
     ("sasl.login.refresh.min.period.seconds", JAAS),
     ("sasl.login.refresh.window.factor", JAAS),
     ("sasl.login.refresh.window.jitter", JAAS),
-    ("sasl.login.connect.timeout.ms", NO_TOKENS),
-    ("sasl.login.read.timeout.ms", NO_TOKENS),
-    ("sasl.login.retry.backoff.ms", NO_TOKENS),
-    ("sasl.login.retry.backoff.max.ms", NO_TOKENS),
-    ("sasl.oauthbearer.token.endpoint.url", NO_TOKENS),
-    ("sasl.oauthbearer.scope.claim.name", NO_TOKENS),
-    ("sasl.oauthbearer.sub.claim.name", NO_TOKENS),
 ];
 
 /// librdkafka keys, to be used beside credentials that use TLS or SASL.
@@ -61,15 +51,6 @@ pub(super) fn read(draft: &mut Draft<'_>) -> BTreeMap<String, String> {
     key_store(draft, &mut security);
     host_verification(draft, &mut security);
     cipher_suites(draft, &mut security);
-    for key in ["sasl.client.callback.handler.class", "sasl.login.callback.handler.class"] {
-        callback_handler(key, draft);
-    }
-    if let Some(config) = draft.text("sasl.oauthbearer.config") {
-        security.insert("sasl.oauthbearer.config".to_owned(), config.to_owned());
-    }
-    if let Some(unsecured) = draft.boolean("enable.sasl.oauthbearer.unsecure.jwt") {
-        security.insert("enable.sasl.oauthbearer.unsecure.jwt".to_owned(), unsecured.to_string());
-    }
     security
 }
 
@@ -161,14 +142,5 @@ fn cipher_suites(draft: &mut Draft<'_>, security: &mut BTreeMap<String, String>)
             security.insert(KEY.to_owned(), suites.to_owned());
         }
         Some(_) | None => {}
-    }
-}
-
-fn callback_handler(key: &'static str, draft: &mut Draft<'_>) {
-    let Some(class) = draft.text(key) else { return };
-    if class.contains("software.amazon.msk.auth.iam") {
-        draft.warn(key, "ignored: Amazon MSK IAM is not supported");
-    } else {
-        draft.warn(key, JAAS);
     }
 }

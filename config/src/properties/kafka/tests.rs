@@ -4,6 +4,7 @@ mod consumer;
 mod limits;
 mod producer;
 mod security;
+mod tokens;
 
 use super::super::Warning;
 use super::*;

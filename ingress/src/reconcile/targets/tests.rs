@@ -6,9 +6,12 @@ use std::time::Duration;
 use http::Request;
 use http::request::Parts;
 use millrace_config::contract;
+use millrace_config::contract::credentials::{TokenSource, Unsecured};
+use millrace_config::env::AwsEnv;
 use millrace_config::properties::{Properties, kafka};
 use millrace_runtime::cluster::Cluster;
 use millrace_runtime::drain::Drain;
+use millrace_runtime::kafka_tokens::KafkaTokens;
 use millrace_runtime::metrics::Metrics;
 use millrace_runtime::secrets::Secrets;
 use millrace_runtime::testing::ApiServer;
@@ -44,7 +47,9 @@ fn bench() -> Bench {
         Reader::new(Secrets::new(cluster), drain.clone())
     };
     let vault = Vault::new(reader, move || wake.send(()).unwrap_or_default());
-    let targets = Targets::new(Pool::new(drain, None), vault, event_types, ingress_metrics);
+    let tokens = KafkaTokens::new(AwsEnv::default(), drain.clone());
+    let pool = Pool::new(drain, None, tokens);
+    let targets = Targets::new(pool, vault, event_types, ingress_metrics);
     let settings = kafka::producer(&Properties::new()).unwrap();
     let produce = Produce { settings, revision: 0 };
     Bench { targets, produce, metrics, generation: 0, api, read, _folder: folder, _runtime: runtime }
@@ -249,8 +254,9 @@ fn tokens_without_a_source_are_refused_and_others_are_used() {
     bench.apply(&resources);
     let refused = bench.apply_when_read(&resources);
     let reason = refused.report.targets[0].reason.clone().unwrap();
-    assert!(reason.contains("needs a source of tokens") && reason.contains("unsecure.jwt"), "{reason}");
-    bench.produce.settings.security.insert("enable.sasl.oauthbearer.unsecure.jwt".to_owned(), "true".to_owned());
+    assert!(reason.contains("needs a source of tokens") && reason.contains("callback.handler"), "{reason}");
+    let me = Unsecured { principal: "me".to_owned(), ..Unsecured::default() };
+    bench.produce.settings.tokens = Some(TokenSource::Unsecured(me));
     bench.produce.revision += 1;
     check_states(&bench.apply(&resources), &[("a", "in force")]);
 }

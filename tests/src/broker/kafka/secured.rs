@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::issuer::{AUDIENCE, Issuer};
 use super::settings::Security;
 use super::{Kafka, free_port, version};
 
@@ -46,6 +47,8 @@ pub struct Secured {
     pub kafka: Kafka,
     ports: [u16; 3],
     authority: PathBuf,
+    /// Gives tokens that the listeners with SASL believe: over TLS only signed ones, without TLS only unsigned ones.
+    pub issuer: Issuer,
     _folder: tempfile::TempDir,
 }
 
@@ -79,6 +82,7 @@ impl Secured {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let authority = folder.path().to_owned();
         make_authority(&authority);
+        let issuer = Issuer::start(&authority);
         let ports = [free_port(), free_port(), free_port()];
         let settings = settings(&authority, ports);
         let scram = |mechanism: &str| format!("{mechanism}=[name={USER},password={PASSWORD}]");
@@ -86,9 +90,11 @@ impl Secured {
         let format: Vec<_> = users.iter().flat_map(|user| ["--add-scram", user]).collect();
         let listeners =
             Protocol::ALL.iter().zip(ports).map(|(it, port)| format!(",{}://127.0.0.1:{port}", it.name())).collect();
-        let java = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+        // Since 3.9.1 a broker reads keys only from where it is allowed to.
+        let keys = format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", keys_url(&authority));
+        let java = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", &keys];
         let kafka = Kafka::start_with(&java, &format, &Security { listeners, settings })?;
-        Some(Self { kafka, ports, authority, _folder: folder })
+        Some(Self { kafka, ports, authority, issuer, _folder: folder })
     }
 
     /// `host:port` of one of the listeners.
@@ -145,7 +151,7 @@ fn settings(authority: &Path, ports: [u16; 3]) -> String {
     let value = |file: &str| read(authority, file).trim_end().replace('\n', "\\n");
     let quoted = PASSWORD.replace('\\', "\\\\").replace('"', "\\\"").replace('\\', "\\\\");
     let mut text = format!(
-        "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\nssl.keystore.type=PEM\n\
+        "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER\nssl.keystore.type=PEM\n\
          ssl.keystore.certificate.chain={}\nssl.keystore.key={}\nssl.truststore.type=PEM\nssl.truststore.certificates={}\n\
          listener.name.ssl.ssl.client.auth=required\ninter.broker.listener.name=PLAINTEXT\n\
          authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
@@ -161,12 +167,32 @@ fn settings(authority: &Path, ports: [u16; 3]) -> String {
             format!("plain.sasl.jaas.config={security}.plain.PlainLoginModule required user_{USER}=\"{quoted}\";"),
             format!("scram-sha-256.sasl.jaas.config={security}.scram.ScramLoginModule required;"),
             format!("scram-sha-512.sasl.jaas.config={security}.scram.ScramLoginModule required;"),
+            format!("oauthbearer.sasl.jaas.config={security}.oauthbearer.OAuthBearerLoginModule required;"),
         ];
         for line in lines {
             writeln!(text, "{listener}.{line}").expect("texts can be written to");
         }
     }
+    text.push_str(&tokens(authority));
     text
+}
+
+/// Over TLS tokens must be signed by the issuer, and connections do not outlive them. Kafka's default, which the other
+/// listener has, is to believe tokens without a signature.
+fn tokens(authority: &Path) -> String {
+    let package = if version().starts_with("3.") { "secured." } else { "" };
+    let oauth = "org.apache.kafka.common.security.oauthbearer";
+    let listener = "listener.name.sasl_ssl.oauthbearer";
+    format!(
+        "{listener}.sasl.server.callback.handler.class={oauth}.{package}OAuthBearerValidatorCallbackHandler\n\
+         {listener}.connections.max.reauth.ms=3600000\nsasl.oauthbearer.jwks.endpoint.url={}\n\
+         sasl.oauthbearer.expected.audience={AUDIENCE}\nsasl.oauthbearer.expected.issuer=tests\n",
+        keys_url(authority)
+    )
+}
+
+fn keys_url(authority: &Path) -> String {
+    format!("file://{}", authority.join("jwks.json").display())
 }
 
 fn make_authority(folder: &Path) {
@@ -187,7 +213,7 @@ fn sign(folder: &Path, name: &str) {
     );
 }
 
-fn openssl(folder: &Path, args: &str) {
+pub(super) fn openssl(folder: &Path, args: &str) {
     let output = Command::new("openssl").current_dir(folder).args(args.split(' ')).output().expect("openssl starts");
     assert!(output.status.success(), "openssl {args}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -89,19 +89,6 @@ fn the_contract_decides_about_protocol_and_mechanism() {
 }
 
 #[test]
-fn tokens_are_set_up_with_librdkafkas_own_keys() {
-    check(
-        &[("sasl.oauthbearer.config", "principal=me"), ("enable.sasl.oauthbearer.unsecure.jwt", "true")],
-        &["enable.sasl.oauthbearer.unsecure.jwt=true", "sasl.oauthbearer.config=principal=me"],
-    );
-    check_ignored(
-        &[("sasl.login.callback.handler.class", "software.amazon.msk.auth.iam.IAMOAuthBearerLoginCallbackHandler")],
-        "sasl.login.callback.handler.class",
-        "Amazon MSK IAM is not supported",
-    );
-}
-
-#[test]
 fn javas_security_machinery_has_one_warning_a_key() {
     for key in [
         "ssl.protocol",
@@ -123,7 +110,6 @@ fn javas_security_machinery_has_one_warning_a_key() {
         "sasl.kerberos.kinit.cmd",
         "sasl.kerberos.min.time.before.relogin",
         "sasl.kerberos.ticket.renew.jitter",
-        "sasl.oauthbearer.token.endpoint.url",
         "security.providers",
     ] {
         let (security, warnings) = read(&[(key, "x")]);
