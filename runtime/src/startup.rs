@@ -15,6 +15,7 @@ use tracing::error;
 use crate::logging;
 
 mod arguments;
+mod descriptors;
 
 pub use arguments::{Usage, arguments};
 
@@ -130,8 +131,9 @@ pub fn logging(env: &dyn Env, process: &'static str) {
     logging::init(&LogEnv::read_anyway(env), process);
 }
 
-/// Runs a process to its end. Problems go to standard error for the person and to the log for the cluster.
+/// Runs a process to its end, with as many descriptors as the system allows. Problems go to standard error for the person and to the log for the cluster.
 pub fn run(process: &'static str, body: impl FnOnce() -> Result<(), Problems>) -> ExitCode {
+    descriptors::raise();
     let outcome = body();
     if let Err(problems) = &outcome {
         for problem in problems.iter() {
