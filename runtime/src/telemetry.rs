@@ -31,6 +31,9 @@ use transport::{Protocol, Transport};
 
 use crate::metrics::{Metrics, MetricsError};
 
+/// How long the last export may take; one that is answered takes milliseconds.
+const LAST_EXPORT: Duration = Duration::from_secs(3);
+
 /// Why nothing can be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -91,8 +94,10 @@ impl Telemetry {
         self.tracer.clone()
     }
 
-    /// Sends what is left, at most for `limit`. Call it when the last work is over.
+    /// Sends what is left, at most for `limit` and never for long: a collector that does not answer must not hold up the
+    /// end of a process whose work is done. Call it when the last work is over.
     pub async fn finish(self, limit: Duration) {
+        let limit = limit.min(LAST_EXPORT);
         self.stop.cancel();
         if tokio::time::timeout(limit, self.tasks.wait()).await.is_err() {
             warn!(?limit, "Telemetry was not sent in time");

@@ -194,3 +194,16 @@ async fn a_service_without_a_name_is_unknown_in_metrics() {
     assert_eq!(collector.points()[0].resource["service.name"], "unknown_service");
     assert_eq!(collector.points()[0].name, "millrace.build_info");
 }
+
+#[tokio::test]
+async fn a_collector_that_never_answers_holds_up_no_end() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}/traces", silent.local_addr().unwrap());
+    let metrics = Metrics::new();
+    let telemetry = start(&[("tracing-protocol", "http/protobuf"), ("tracing-endpoint", &endpoint)], &metrics);
+    drop(telemetry.tracer().unwrap().begin(&parent(), "POST", Kind::Server));
+    let begun = std::time::Instant::now();
+    telemetry.finish(LIMIT).await;
+    let taken = begun.elapsed();
+    assert!(taken >= LAST_EXPORT && taken < LIMIT / 2, "{taken:?}");
+}
