@@ -2,7 +2,7 @@
 //!
 //! Never on the path of an event. axum and tower-http are used here because requests are rare; the data port is hyper.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,7 +101,14 @@ pub async fn bind(address: &str) -> Result<Door, AdminError> {
         Some(port) => format!("0.0.0.0:{port}"),
         None => address.to_owned(),
     };
-    let bound = TcpListener::bind(&resolved).await;
+    // As on the port of events, all addresses are those of IPv6 too, where the machine has any.
+    let bound = match resolved.strip_prefix("0.0.0.0:").and_then(|port| port.parse().ok()) {
+        None => TcpListener::bind(&resolved).await,
+        Some(port) => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+            Ok(listener) => Ok(listener),
+            Err(_no_ipv6) => TcpListener::bind(&resolved).await,
+        },
+    };
     bound.map(Door::plain).map_err(|source| AdminError::Bind { address: address.to_owned(), source })
 }
 

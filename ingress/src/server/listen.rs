@@ -3,7 +3,7 @@
 //! Source: spec ingress 7.2, the row of socket options.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use millrace_config::properties::SocketSettings;
 use millrace_config::properties::http_server::HttpServerSettings;
@@ -44,9 +44,21 @@ pub(crate) async fn bind(
     Err(failed(last))
 }
 
+/// All addresses are those of IPv6 too, as with Java; where the machine has none, or somebody else is there, those of IPv4.
 fn listen(address: SocketAddr, settings: &HttpServerSettings) -> io::Result<TcpListener> {
+    if address.ip() != Ipv4Addr::UNSPECIFIED {
+        return listen_at(address, settings);
+    }
+    let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, address.port()));
+    listen_at(both, settings).or_else(|_no_ipv6| listen_at(address, settings))
+}
+
+fn listen_at(address: SocketAddr, settings: &HttpServerSettings) -> io::Result<TcpListener> {
     let options = &settings.socket;
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        SockRef::from(&socket).set_only_v6(false)?;
+    }
     socket.set_reuseaddr(options.reuse_address)?;
     if options.reuse_port {
         socket.set_reuseport(true)?;
@@ -103,4 +115,33 @@ pub(super) fn configure(stream: &TcpStream, options: &SocketSettings) -> io::Res
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    //! Who can reach a port.
+
+    use millrace_config::properties::grammar;
+    use millrace_config::properties::http_server::http_server;
+
+    use super::*;
+
+    async fn is_reached(properties: &str, from: impl Into<std::net::IpAddr>) -> bool {
+        let settings = http_server(&grammar::parse(properties.as_bytes()).unwrap()).unwrap();
+        let listener = bind(0, "INGRESS_PORT", &settings).await.unwrap();
+        TcpStream::connect((from.into(), listener.local_addr().unwrap().port())).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn all_addresses_are_those_of_both_versions_and_one_address_is_only_that() {
+        assert!(is_reached("", Ipv4Addr::LOCALHOST).await);
+        assert!(is_reached("host=127.0.0.1", Ipv4Addr::LOCALHOST).await);
+        assert!(!is_reached("host=127.0.0.2", Ipv4Addr::LOCALHOST).await);
+        if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_err() {
+            return eprintln!("SKIPPED: this machine has no IPv6");
+        }
+        assert!(is_reached("", Ipv6Addr::LOCALHOST).await);
+        assert!(is_reached("host=::", Ipv4Addr::LOCALHOST).await);
+        assert!(!is_reached("host=127.0.0.1", Ipv6Addr::LOCALHOST).await);
+    }
 }
