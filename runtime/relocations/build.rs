@@ -3,7 +3,6 @@
 //!
 //! Run for each package with a program that serves events. Only where the C library of this machine can load the result
 //! (glibc 2.36 or later): elsewhere the program is linked as usual. Must not decide anything else.
-#![expect(clippy::print_stdout, reason = "cargo reads what a build script prints")]
 
 use std::process::Command;
 
