@@ -147,7 +147,7 @@ async fn attempt(
     if let Some(token) = &token {
         headers.insert(AUTHORIZATION, token.clone());
     }
-    let outgoing = Outgoing { target: route.target.clone(), headers, body: body.clone(), answer: route.answer };
+    let outgoing = Outgoing { headers, body: body.clone(), answer: route.answer };
     let result = connection.attempt(outgoing, route.attempt_timeout).await;
     if let (Some(token), Err(failure)) = (&token, &result)
         && failure.status() == Some(StatusCode::UNAUTHORIZED)

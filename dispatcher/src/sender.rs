@@ -1,7 +1,7 @@
 //! Sends one HTTP request to one target and reads its answer, under one deadline and with bounded memory.
 //!
 //! It knows nothing of retries, records or CloudEvents: `delivery` decides what is sent and how often.
-//! Source: dispatcher spec 3.3; design section 5 (hyper-util's pooled client) and row 8 (one deadline for the
+//! Source: dispatcher spec 3.3; design section 5 (connections of our own for HTTP/1.1 in clear text, hyper-util's pooled client for the rest) and row 8 (one deadline for the
 //! whole attempt).
 
 mod answer;
@@ -9,6 +9,7 @@ pub(crate) mod client;
 mod connect;
 mod encoding;
 mod guard;
+mod pool;
 pub(crate) mod token;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -34,14 +35,13 @@ pub(crate) const ERROR_BODY_BYTES: usize = 1024;
 /// One request, ready to go.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    pub(crate) target: Uri,
     pub(crate) headers: HeaderMap,
     /// Empty means no body and no `Content-Length`.
     pub(crate) body: Bytes,
     pub(crate) answer: AnswerBody,
 }
 
-/// A pool of connections to the targets of one role (subscriber, dead letter sink or reply) of one egress.
+/// A pool of connections to the target of one role (subscriber, dead letter sink or reply) of one egress.
 #[derive(Debug)]
 pub(crate) struct Sender {
     client: Client,
@@ -56,7 +56,7 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    /// A sender for targets of the scheme of `target`.
+    /// A sender for `target`.
     ///
     /// # Errors
     ///
@@ -96,16 +96,16 @@ impl Sender {
     async fn exchange(&self, outgoing: Outgoing) -> Result<Answer, Failure> {
         let mut request = Request::new(Full::new(outgoing.body));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = outgoing.target;
         *request.headers_mut() = outgoing.headers;
         if self.answers.decompress {
             request.headers_mut().insert(ACCEPT_ENCODING, encoding::ACCEPTED);
         }
-        let response = self.client.request(request).await?;
-        if response.version() == Version::HTTP_2 {
-            self.widen();
-        }
-        self.answers.read(response, outgoing.answer).await
+        let seen = |version| {
+            if version == Version::HTTP_2 {
+                self.widen();
+            }
+        };
+        self.client.exchange(request, self.answers, outgoing.answer, seen).await
     }
 
     /// The target speaks HTTP/2 after all: requests share connections, so more of them may be under way.

@@ -51,15 +51,19 @@ impl Answers {
         }
     }
 
+    /// `handle` is that of the connection.
+    ///
     /// # Errors
     ///
     /// Every status from 300 on, answers that are too long, broken or cut.
-    pub(super) async fn read(&self, response: Response<Incoming>, wanted: AnswerBody) -> Result<Answer, Failure> {
+    pub(super) async fn read(
+        &self,
+        response: Response<Incoming>,
+        wanted: AnswerBody,
+        handle: Option<&Handle>,
+    ) -> Result<Answer, Failure> {
         let (parts, body) = response.into_parts();
-        let under_way = parts.extensions.get::<Handle>().map(|handle| {
-            let request = handle.headed(keep_alive(&parts.headers));
-            (handle.clone(), request)
-        });
+        let under_way = handle.map(|handle| (handle, handle.headed(keep_alive(&parts.headers))));
         let result = self.read_parts(parts, body, wanted).await;
         if let Some((handle, request)) = under_way {
             handle.answered(request);

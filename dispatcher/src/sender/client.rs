@@ -1,6 +1,6 @@
 //! Builds the HTTP client of a sender from the web client properties: pool, time-outs, TLS.
 //!
-//! The only file that knows which HTTP client is used. It never follows redirects, never uses a proxy and never
+//! Which HTTP client is used only this file and `pool` know. It never follows redirects, never uses a proxy and never
 //! retries a request of which a byte was written.
 //! Source: dispatcher spec 3.3, 3.4, 9.4; design row 17 (system roots).
 
@@ -8,9 +8,9 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::uri::Scheme;
-use http::{Request, Response, Uri};
+use http::{Request, Uri, Version};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::client::conn::http1;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -22,8 +22,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
+use super::answer::{AnswerBody, Answers};
 use super::connect::{Tcp, Within};
-use crate::outcome::Failure;
+use super::guard::Handle;
+use super::pool::Pool;
+use crate::outcome::{Answer, Failure};
 
 /// Bytes of a header line that is as short as headers in use are; shorter ones have a place as long as others are longer.
 const SHORTEST_HEADER: usize = 16;
@@ -46,11 +49,15 @@ pub(crate) enum ClientError {
     Tls(String),
 }
 
-/// A pooled client for one scheme.
-#[derive(Clone, Debug)]
+/// The client of one target.
+#[derive(Debug)]
 pub(crate) enum Client {
-    Plain(legacy::Client<Tcp, Full<Bytes>>),
-    Tls(legacy::Client<Within<HttpsConnector<Tcp>>, Full<Bytes>>),
+    /// What nearly all subscribers in a cluster speak.
+    Http1(Pool),
+    /// In clear text, known beforehand.
+    Http2(Uri, legacy::Client<Tcp, Full<Bytes>>),
+    /// Whatever the handshake says.
+    Tls(Uri, legacy::Client<Within<HttpsConnector<Tcp>>, Full<Bytes>>),
 }
 
 impl Client {
@@ -62,7 +69,11 @@ impl Client {
     pub(crate) fn new(target: &Uri, settings: &HttpClientSettings, roots: &TrustedRoots) -> Result<Self, ClientError> {
         let connector = Tcp::new(settings);
         if target.scheme() != Some(&Scheme::HTTPS) {
-            return Ok(Self::Plain(pool(settings).build(connector)));
+            return Ok(if settings.http2 && !settings.use_alpn {
+                Self::Http2(target.clone(), pool(settings).build(connector))
+            } else {
+                Self::Http1(Pool::new(target, settings, http1_builder(settings)))
+            });
         }
         let config = tls_config(settings, roots)?;
         let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
@@ -71,27 +82,59 @@ impl Client {
         } else {
             builder.enable_http1().wrap_connector(connector)
         };
-        Ok(Self::Tls(pool(settings).build(Within::new(connector, settings))))
+        Ok(Self::Tls(target.clone(), pool(settings).build(Within::new(connector, settings))))
     }
 
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request and reads its answer. Says which version of HTTP it came in, if that is known.
     ///
     /// # Errors
     ///
-    /// When there is no connection, or it breaks before the head is complete.
-    pub(crate) async fn request(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+    /// When there is no connection, or it breaks, and as [`Answers::read`].
+    pub(super) async fn exchange(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        answers: Answers,
+        wanted: AnswerBody,
+        seen: impl FnOnce(Version),
+    ) -> Result<Answer, Failure> {
         let result = match self {
-            Self::Plain(client) => client.request(request).await,
-            Self::Tls(client) => client.request(request).await,
+            Self::Http1(pool) => return pool.exchange(request, answers, wanted).await,
+            Self::Http2(target, client) => {
+                *request.uri_mut() = target.clone();
+                client.request(request).await
+            }
+            Self::Tls(target, client) => {
+                *request.uri_mut() = target.clone();
+                client.request(request).await
+            }
         };
-        result.map_err(|error| {
+        let mut response = result.map_err(|error| {
             if error.is_connect() {
                 Failure::Connect(with_causes(&error))
             } else {
                 Failure::Transport(with_causes(&error))
             }
-        })
+        })?;
+        seen(response.version());
+        let handle = response.extensions_mut().remove::<Handle>();
+        answers.read(response, wanted, handle.as_ref()).await
     }
+}
+
+fn http1_builder(settings: &HttpClientSettings) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.max_headers(max_headers(settings)).max_buf_size(max_buffer_bytes(settings));
+    builder
+}
+
+/// The peer bounds their bytes only; hyper's own limit of 100 would fail answers that it takes.
+fn max_headers(settings: &HttpClientSettings) -> usize {
+    settings.max_header_size / SHORTEST_HEADER
+}
+
+/// At least the smallest that hyper allows; the header limit of the properties lies above it.
+fn max_buffer_bytes(settings: &HttpClientSettings) -> usize {
+    (settings.max_header_size + settings.max_initial_line_length).max(8192)
 }
 
 fn pool(settings: &HttpClientSettings) -> legacy::Builder {
@@ -104,10 +147,8 @@ fn pool(settings: &HttpClientSettings) -> legacy::Builder {
         .http2_only(settings.http2 && !settings.use_alpn)
         .http2_initial_connection_window_size(settings.http2_connection_window)
         .http2_max_header_list_size(u32::try_from(settings.max_header_size).unwrap_or(u32::MAX))
-        // The peer bounds their bytes only; hyper's own limit of 100 would fail answers that it takes.
-        .http1_max_headers(settings.max_header_size / SHORTEST_HEADER)
-        // The smallest that hyper allows; the header limit of the properties lies above it.
-        .http1_max_buf_size((settings.max_header_size + settings.max_initial_line_length).max(8192));
+        .http1_max_headers(max_headers(settings))
+        .http1_max_buf_size(max_buffer_bytes(settings));
     builder
 }
 

@@ -1,7 +1,7 @@
 //! A connection that closes itself when nothing has happened on it for too long, or when heads of answers never end.
 //!
 //! It sees bytes only. What it cannot see, where the answer's head and the answer end, the sender tells it through a
-//! [`Handle`], which travels with each response.
+//! [`Handle`], which travels with each response of a connection that the sender does not know.
 //! Source: dispatcher spec 9.4 (`idleTimeout` and its kin, `keepAliveTimeout`, `poolCleanerPeriod`); proof R12 (1xx floods).
 
 use std::future::Future;
@@ -118,6 +118,11 @@ impl<S> Guarded<S> {
             wrote: false,
             interim_bytes: 0,
         }
+    }
+
+    /// For who sends on this connection.
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 
     fn was_read(&mut self, bytes: usize) -> io::Result<()> {

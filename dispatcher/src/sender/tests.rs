@@ -106,7 +106,7 @@ async fn attempt_for(
     let roots = TrustedRoots { bundles: bundle.into_iter().map(str::to_owned).collect() };
     let sender = Sender::new(&target, &settings, &roots).unwrap();
     let connection = sender.connection().await.unwrap();
-    connection.attempt(Outgoing { target, headers: HeaderMap::new(), body: Bytes::new(), answer }, TIMEOUT).await
+    connection.attempt(Outgoing { headers: HeaderMap::new(), body: Bytes::new(), answer }, TIMEOUT).await
 }
 
 #[track_caller]

@@ -80,10 +80,9 @@ impl Http2 {
     }
 
     async fn send(&self, sender: &Sender) -> Result<Answer, Failure> {
-        let target = self.url.parse().unwrap();
         let answer = AnswerBody::Ignored;
         let connection = sender.connection().await?;
-        connection.attempt(Outgoing { target, headers: HeaderMap::new(), body: Bytes::new(), answer }, TIMEOUT).await
+        connection.attempt(Outgoing { headers: HeaderMap::new(), body: Bytes::new(), answer }, TIMEOUT).await
     }
 
     /// Sends `count` requests at a time and lets them be answered once `held` of them are held.

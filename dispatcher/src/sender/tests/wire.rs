@@ -13,21 +13,20 @@ fn sender(subscriber: &WireSubscriber, properties: &str) -> Sender {
     Sender::new(&subscriber.url.parse().unwrap(), &settings, &TrustedRoots::default()).unwrap()
 }
 
-fn outgoing(subscriber: &WireSubscriber, answer: AnswerBody) -> Outgoing {
-    let target = subscriber.url.parse().unwrap();
-    Outgoing { target, headers: HeaderMap::new(), body: Bytes::from_static(b"data"), answer }
+fn outgoing(answer: AnswerBody) -> Outgoing {
+    Outgoing { headers: HeaderMap::new(), body: Bytes::from_static(b"data"), answer }
 }
 
-async fn send(sender: &Sender, subscriber: &WireSubscriber, timeout: Duration) -> Result<Answer, Failure> {
+async fn send(sender: &Sender, timeout: Duration) -> Result<Answer, Failure> {
     let connection = sender.connection().await?;
-    connection.attempt(outgoing(subscriber, AnswerBody::Wanted), timeout).await
+    connection.attempt(outgoing(AnswerBody::Wanted), timeout).await
 }
 
 /// One attempt against these steps; the time that it took must be near nothing.
 async fn quick(steps: Vec<Step>, properties: &str) -> Result<Answer, Failure> {
     let subscriber = WireSubscriber::start(steps).await;
     let began = Instant::now();
-    let result = send(&sender(&subscriber, properties), &subscriber, Duration::from_secs(60)).await;
+    let result = send(&sender(&subscriber, properties), Duration::from_secs(60)).await;
     assert!(began.elapsed() < Duration::from_secs(20), "it was only the deadline that ended this: {result:?}");
     result
 }
@@ -62,7 +61,7 @@ async fn an_answer_cut_short_fails_also_where_nobody_wants_its_body() {
     let subscriber = WireSubscriber::start(answering(half)).await;
     let sender = sender(&subscriber, "");
     let connection = sender.connection().await.unwrap();
-    check_broken_off("cut", connection.attempt(outgoing(&subscriber, AnswerBody::Ignored), TIMEOUT).await);
+    check_broken_off("cut", connection.attempt(outgoing(AnswerBody::Ignored), TIMEOUT).await);
 }
 
 #[tokio::test]
@@ -86,7 +85,7 @@ async fn a_longer_body_than_announced_is_cut_and_its_connection_not_used_again()
     let subscriber = WireSubscriber::start(steps).await;
     let sender = sender(&subscriber, "");
     for _ in 0..2 {
-        assert_eq!(send(&sender, &subscriber, TIMEOUT).await.unwrap().body, "ok");
+        assert_eq!(send(&sender, TIMEOUT).await.unwrap().body, "ok");
         subscriber.wait_for_closed(1).await;
     }
     assert_eq!(subscriber.accepted(), 2);
@@ -137,7 +136,7 @@ async fn an_answer_that_does_not_come_in_time_ends_the_attempt_and_its_connectio
         let limit = Duration::from_millis(200);
         for _ in 0..2 {
             let began = Instant::now();
-            let failure = send(&sender, &subscriber, limit).await.unwrap_err();
+            let failure = send(&sender, limit).await.unwrap_err();
             assert!(matches!(failure, Failure::TimedOut(_)), "{failure}");
             assert!(began.elapsed() >= limit && began.elapsed() < limit * 20, "{:?}", began.elapsed());
         }
@@ -156,7 +155,7 @@ async fn connections_are_kept_for_the_next_request_unless_told_otherwise() {
         let subscriber = WireSubscriber::start(again.clone()).await;
         let sender = sender(&subscriber, properties);
         for _ in 0..3 {
-            send(&sender, &subscriber, TIMEOUT).await.unwrap();
+            send(&sender, TIMEOUT).await.unwrap();
         }
         assert_eq!(subscriber.accepted(), connections, "{properties}");
     }
@@ -175,9 +174,9 @@ async fn an_unused_connection_is_closed_in_the_time_of_each_setting() {
     ] {
         let subscriber = WireSubscriber::start(steps(answer)).await;
         let sender = sender(&subscriber, properties);
-        send(&sender, &subscriber, TIMEOUT).await.unwrap();
+        send(&sender, TIMEOUT).await.unwrap();
         subscriber.wait_for_closed(1).await;
-        send(&sender, &subscriber, TIMEOUT).await.unwrap();
+        send(&sender, TIMEOUT).await.unwrap();
         assert_eq!(subscriber.accepted(), 2, "{properties}");
     }
 }
@@ -197,12 +196,12 @@ async fn no_more_connections_are_open_than_the_pool_has_and_no_more_wait_than_ma
     let steps = vec![Step::Read, Step::Trickle(OK, 5), Step::Again];
     let subscriber = WireSubscriber::start(steps).await;
     let sender = sender(&subscriber, "maxPoolSize=2\nmaxWaitQueueSize=3");
-    let attempts = (0..6).map(|_| send(&sender, &subscriber, TIMEOUT));
+    let attempts = (0..6).map(|_| send(&sender, TIMEOUT));
     let results = futures_util::future::join_all(attempts).await;
     let crowded = results.iter().filter(|result| matches!(result, Err(Failure::Crowded { waiting: 3 }))).count();
     assert_eq!((crowded, results.iter().filter(|result| result.is_ok()).count()), (1, 5));
     assert_eq!(subscriber.open_most(), 2);
-    assert!(send(&sender, &subscriber, TIMEOUT).await.is_ok(), "nobody waits any more");
+    assert!(send(&sender, TIMEOUT).await.is_ok(), "nobody waits any more");
 }
 
 #[tokio::test]
