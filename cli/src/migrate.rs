@@ -5,6 +5,7 @@
 
 mod cluster;
 mod consolidated;
+mod contract;
 mod knative;
 mod plan;
 mod world;
@@ -147,6 +148,9 @@ async fn back(args: &MigrateArgs, cluster: &Cluster, console: &Console) -> Resul
     let deadline = Instant::now() + Duration::from_secs(args.wait);
     let names = ["kafka-controller", "millrace-control", "kafka-channel-dispatcher"];
     let ours = names.map(|name| Ref::new(DEPLOYMENT, &args.namespace, name));
+    if let Err(reason) = contract(args, cluster).await? {
+        return Ok(stuck(&reason, console));
+    }
     loop {
         let world = cluster.read(&ours.clone().map(Query::One)).await?;
         let plan = remove_ours(&world, &ours);
@@ -168,6 +172,19 @@ async fn back(args: &MigrateArgs, cluster: &Cluster, console: &Console) -> Resul
             tokio::time::sleep(PAUSE).await;
         }
     }
+    // Nobody writes it any more.
+    let contract = match contract(args, cluster).await? {
+        Ok(contract) => contract,
+        Err(reason) => return Ok(stuck(&reason, console)),
+    };
+    for step in contract.steps {
+        let verb = if step.change == Change::Delete { "delete" } else { "change" };
+        let verb = console.paint().name(&one_line(&format!("{verb} {}", step.object)));
+        console.line(&format!("{verb} {}", one_line(step.why)));
+        if args.apply {
+            cluster.take(&step).await?;
+        }
+    }
     let journal = cluster.journal().await?;
     for entry in &journal {
         console.line(&format!(
@@ -182,6 +199,17 @@ async fn back(args: &MigrateArgs, cluster: &Cluster, console: &Console) -> Resul
     let unchanged = "Nothing was changed. With --apply this is done.";
     console.line(&if args.apply { console.paint().good(next) } else { console.paint().odd(unchanged) });
     Ok(if args.apply || journal.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn stuck(reason: &str, console: &Console) -> ExitCode {
+    console.line(&console.paint().bad(&one_line(&format!("This cluster cannot go back: {reason}"))));
+    ExitCode::FAILURE
+}
+
+/// What becomes of a contract in several ConfigMaps, or why Knative's data plane could not read it.
+async fn contract(args: &MigrateArgs, cluster: &Cluster) -> Result<Result<Plan, String>, MigrateError> {
+    let world = cluster.read(&contract::queries(&args.namespace)).await?;
+    Ok(contract::plan(&world, &args.namespace))
 }
 
 /// Two kinds of dispatchers must not be in one group, nor two controllers at work. They are deleted when their pods have

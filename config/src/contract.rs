@@ -1,7 +1,7 @@
 //! The contract: every channel, broker, sink and source this installation serves, ready to run as it stands.
 //!
-//! `control` writes it as one JSON file, `ingress` and `dispatcher` read it. The file's exact shape is in [`wire`]; the
-//! types here are checked: what a value of them says can be used without looking at it again. What could not be used
+//! `control` writes it as one JSON file, or as several when one ConfigMap cannot hold it ([`shards`]); `ingress` and
+//! `dispatcher` read it. The file's exact shape is in [`wire`]; the types here are checked: what a value of them says can be used without looking at it again. What could not be used
 //! is in [`Contract::refused`], entry by entry, so that one bad entry hurts nobody else.
 //!
 //! Source: `contract.proto` of eventing-kafka-broker and its protobuf-JSON mapping.
@@ -13,6 +13,7 @@ pub mod error;
 pub mod file;
 pub mod filter;
 pub mod parse;
+pub mod shards;
 pub mod wire;
 pub mod write;
 

@@ -5,6 +5,7 @@
 
 pub mod delivery;
 pub mod policies;
+pub(crate) mod spread;
 
 use millrace_config::contract::wire;
 

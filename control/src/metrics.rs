@@ -21,6 +21,7 @@ const LEADING: &str = "millrace_control_leading";
 const API_WRITES: &str = "millrace_control_api_writes_total";
 const API_WRITE_FAILURES: &str = "millrace_control_api_write_failures_total";
 const CONTRACT_FULL: &str = "millrace_control_contract_full_percent";
+const CONTRACT_MAPS: &str = "millrace_control_contract_maps";
 const SUBSCRIPTIONS_READY: &str = "millrace_control_subscriptions_ready";
 
 /// Instruments of one process.
@@ -40,6 +41,7 @@ pub struct ControlMetrics {
     pub(crate) api_writes: IntCounter,
     pub(crate) api_write_failures: IntCounter,
     pub(crate) contract_full: IntGauge,
+    pub(crate) contract_maps: IntGauge,
 }
 
 impl ControlMetrics {
@@ -65,7 +67,8 @@ impl ControlMetrics {
                 .counter(API_WRITES, "Writes of objects that the API server answered or should have.")?,
             api_write_failures: metrics.counter(API_WRITE_FAILURES, "Writes of objects that failed.")?,
             contract_full: metrics
-                .gauge(CONTRACT_FULL, "Size of the contract in percent of what a ConfigMap takes.")?,
+                .gauge(CONTRACT_FULL, "Size of the contract in percent of what its ConfigMaps take.")?,
+            contract_maps: metrics.gauge(CONTRACT_MAPS, "ConfigMaps that the contract in force is in.")?,
         })
     }
 

@@ -8,7 +8,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use millrace_config::contract::{wire, write};
+use millrace_config::contract::{shards, wire, write};
 use tracing::warn;
 
 use crate::atomic;
@@ -29,6 +29,8 @@ pub(crate) enum Existing {
     Nothing,
     /// A contract.
     Contract(wire::Contract),
+    /// An index: the contract is in several ConfigMaps. Never in a folder, where a file has no limit.
+    Index(wire::Index),
     /// Not a contract; with its generation, if that much can be read, and what is wrong.
     Corrupt(Option<u64>, String),
 }
@@ -47,7 +49,7 @@ impl Publisher {
     pub fn current(&mut self) -> io::Result<Published> {
         let published = match self.read()? {
             Existing::Contract(contract) => Published::from(&contract),
-            Existing::Nothing | Existing::Corrupt(..) => Published::default(),
+            Existing::Nothing | Existing::Index(_) | Existing::Corrupt(..) => Published::default(),
         };
         self.generation = self.generation.max(published.generation);
         Ok(published)
@@ -67,6 +69,7 @@ impl Publisher {
                 return Ok(Published::from(contract));
             }
             Existing::Contract(contract) => contract.generation,
+            Existing::Index(index) => index.generation,
             Existing::Nothing => self.generation,
             Existing::Corrupt(generation, error) => {
                 warn!(path = %self.path.display(), error, "Contract file is corrupt and is written anew");
@@ -98,6 +101,9 @@ fn read(path: &Path) -> io::Result<Existing> {
 pub(crate) fn parse(bytes: &[u8]) -> Existing {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Existing::Nothing;
+    }
+    if let Some(index) = shards::index(bytes) {
+        return Existing::Index(index);
     }
     match wire::from_json(bytes) {
         Ok(contract) => Existing::Contract(contract),

@@ -150,6 +150,8 @@ pub fn of_channel(
     };
     let mut conditions: Vec<Condition> = gates.to_vec();
     conditions.extend([ready.clone(), addressable, subscribers, event_policies(flags, &plan.policies)]);
+    // Ours; the peer's alone as long as there is nothing to say.
+    conditions.extend(observed.almost_full.then(|| condition::almost_full(&settings.contract_place)));
     conditions.sort_by(|a, b| a.kind.cmp(&b.kind));
     let status = ChannelStatus {
         namespace: meta.namespace.clone(),

@@ -24,6 +24,7 @@ use millrace_runtime::metrics::{Metrics, MetricsError};
 use millrace_runtime::secrets::Secrets;
 use millrace_runtime::startup::{self, Problems, Usage, with_causes};
 use millrace_runtime::telemetry::Telemetry;
+use prometheus::IntGauge;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::{error, info, warn};
@@ -85,6 +86,7 @@ struct Process {
     contract: Option<Contract>,
     egresses: Egresses,
     readiness: Readiness,
+    incomplete: IntGauge,
 }
 
 impl Process {
@@ -99,6 +101,7 @@ impl Process {
         let telemetry = Telemetry::start(&observability, &env.service, &env.otel, &metrics)?;
         let mut families = DispatcherMetrics::register(&metrics, &env.metrics)?;
         families.tracer = telemetry.tracer();
+        let incomplete = families.contract_incomplete.clone();
         let egresses = Egresses::new(common(families, &metrics, &drain, &env)?, drain.clone());
         let readiness = Readiness::new();
         serve_admin(&env, &observability, &metrics, (&readiness, &egresses), &drain).await?;
@@ -106,7 +109,9 @@ impl Process {
         let _watch = watch_files(&env, changed)?;
         let file = ContractFile::new(&env.contract);
         let settings = Arc::new(settings);
-        let mut process = Self { env, settings, settings_files: files, file, contract: None, egresses, readiness };
+        let contract = None;
+        let mut process =
+            Self { env, settings, settings_files: files, file, contract, egresses, readiness, incomplete };
         info!("Dispatcher started");
         let signal = loop {
             tokio::select! {
@@ -123,7 +128,9 @@ impl Process {
     fn look(&mut self) {
         self.egresses.revive();
         let settings_changed = self.reread_settings();
-        match self.file.read() {
+        let reading = self.file.read();
+        self.incomplete.set(self.file.is_incomplete().into());
+        match reading {
             Reading::New(contract) => {
                 info!(contract_generation = contract.generation, "Set new contract");
                 self.contract = Some(contract);
@@ -198,6 +205,9 @@ fn common(
 fn say_bad(bad: &ContractFileError, has_contract: bool) {
     if bad.is_missing() && !has_contract {
         warn!(error = %with_causes(bad), "No contract yet");
+    } else if bad.is_incomplete() {
+        let instead = if has_contract { "the last one stays in force" } else { "there is none" };
+        warn!(error = %with_causes(bad), "New contract is not complete yet; until it is, {instead}");
     } else {
         error!(error = %with_causes(bad), "Contract not usable; the last one stays in force");
     }

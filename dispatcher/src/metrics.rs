@@ -38,6 +38,7 @@ const QUEUE_LATENCY: &str = "kn_eventing_kafka_executor_queue_latency_ms";
 const QUEUE_LENGTH: &str = "kn_eventing_kafka_executor_queue_length_1";
 const EVENTS: &str = "millrace_dispatcher_events_total";
 const EVENT_AGE: &str = "millrace_dispatcher_event_age_ms";
+const CONTRACT_INCOMPLETE: &str = "millrace_dispatcher_contract_incomplete";
 
 const EVENT_TYPE: &str = "cloudevents_type";
 const STATUS_CODE: &str = "http_response_status_code";
@@ -66,6 +67,8 @@ pub(crate) struct DispatcherMetrics {
     pressure: PressureFamilies,
     kafka: KafkaFamilies,
     event_types: bool,
+    /// 1 while a newer contract waits for files that belong to it.
+    pub(crate) contract_incomplete: IntGauge,
     pub(crate) tracer: Option<Tracer>,
 }
 
@@ -110,6 +113,8 @@ impl DispatcherMetrics {
             pressure: PressureFamilies::register(metrics)?,
             kafka: KafkaFamilies::register(metrics, !wanted.disable_kafka_clients)?,
             event_types: !wanted.disable_event_type,
+            contract_incomplete: metrics
+                .gauge(CONTRACT_INCOMPLETE, "1 while a newer contract waits for shards that belong to it.")?,
             tracer: None,
         })
     }

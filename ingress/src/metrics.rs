@@ -25,6 +25,7 @@ const REFUSALS: &str = "millrace_ingress_target_refusals_total";
 const PRODUCERS: &str = "millrace_ingress_producers";
 const GENERATION: &str = "millrace_ingress_contract_generation";
 const CONTRACT_FAILURES: &str = "millrace_ingress_contract_failures_total";
+const CONTRACT_INCOMPLETE: &str = "millrace_ingress_contract_incomplete";
 
 /// The event type of a request that is no event, or of every event when the label is switched off.
 pub(crate) const UNKNOWN_TYPE: &str = "unknown";
@@ -72,6 +73,8 @@ pub(crate) struct IngressMetrics {
     pub(crate) producers: IntGauge,
     pub(crate) generation: IntGauge,
     pub(crate) contract_failures: IntCounter,
+    /// 1 while a newer contract waits for files that belong to it.
+    pub(crate) contract_incomplete: IntGauge,
 }
 
 /// One counter a status; the series are shown as long as they are held.
@@ -119,6 +122,8 @@ impl IngressMetrics {
             producers: metrics.gauge(PRODUCERS, "Kafka producers in use.")?,
             generation: metrics.gauge(GENERATION, "Generation of the contract in force.")?,
             contract_failures: metrics.counter(CONTRACT_FAILURES, "Contract files that could not be used.")?,
+            contract_incomplete: metrics
+                .gauge(CONTRACT_INCOMPLETE, "1 while a newer contract waits for shards that belong to it.")?,
         })
     }
 

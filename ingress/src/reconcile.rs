@@ -236,7 +236,9 @@ impl Worker {
     }
 
     fn look_at_contract(&mut self) -> bool {
-        match self.contract_file.read() {
+        let reading = self.contract_file.read();
+        self.outputs.metrics.contract_incomplete.set(self.contract_file.is_incomplete().into());
+        match reading {
             Reading::New(mut contract) => {
                 if let Some(earlier) = &self.contract {
                     contract.share_unchanged(earlier);
@@ -257,14 +259,18 @@ impl Worker {
                 false
             }
             Reading::Bad(problem) => {
-                let instead = if self.contract.is_some() { "the previous one stays in force" } else { "there is none" };
                 let reason = with_causes(&problem);
+                let instead = if self.contract.is_some() { "the previous one stays in force" } else { "there is none" };
+                if problem.is_incomplete() {
+                    warn!(error = reason, "New contract is not complete yet: {instead}");
+                    return false;
+                }
                 // The peer's levels: a file that is not there may come back, one that is wrong must be written anew.
                 match problem {
                     ContractFileError::Read { .. } => {
                         warn!(error = reason, "Error reading the contract file, retrying... {instead}");
                     }
-                    ContractFileError::Parse { .. } => {
+                    ContractFileError::Parse { .. } | ContractFileError::Shards { .. } => {
                         error!(error = reason, "Contract refused, failed to parse from JSON: {instead}");
                     }
                 }

@@ -14,6 +14,7 @@ pub mod folder;
 pub mod journeys;
 pub mod kubernetes;
 pub mod load;
+pub mod metrics;
 pub mod plane;
 pub mod process;
 pub mod raw_http;

@@ -49,7 +49,10 @@ impl Program {
     pub fn named(name: &str) -> Self {
         let me = std::env::current_exe().expect("a process knows its own program");
         // Tests run from target/PROFILE/deps, the bench runner from target/PROFILE.
-        let found = me.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
+        // Whoever measures wants other binaries: MILLRACE_TEST_BINARIES is their folder.
+        let chosen = std::env::var_os("MILLRACE_TEST_BINARIES").map(PathBuf::from);
+        let folders = chosen.iter().map(PathBuf::as_path).chain(me.ancestors().skip(1).take(2));
+        let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
         let path = found.unwrap_or_else(|| {
             panic!("no binary {name} near {}: run `cargo xtask test`, which builds it", me.display())
         });

@@ -1,5 +1,7 @@
 //! The contract file as a data plane follows it: which content counts as new, and what a bad file changes (nothing).
 //!
+//! A file that is an index counts with the shards beside it, and only when all of them are those that it means.
+//!
 //! Blocks while reading. Decides nothing about when to read: `watch` does.
 //! Source: spec ingress 3.3, dispatcher 1.3. The generation alone decides whether a file is new, as control planes rely on
 //! it; a file that failed to parse never counts as seen.
@@ -8,6 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::shards::{self, ShardError};
 use super::{Contract, ParseError, parse};
 
 /// One contract file, and what was last seen of it.
@@ -17,6 +20,7 @@ pub struct ContractFile {
     generation: Option<u64>,
     /// The last bad content's complaint, so that it is reported once and not at every re-read.
     complaint: Option<String>,
+    incomplete: bool,
 }
 
 /// What a look at the file found.
@@ -54,6 +58,15 @@ pub enum ContractFileError {
         #[source]
         source: ParseError,
     },
+    /// It is an index whose shards cannot be used.
+    #[error("contract file {path} and its shards are not usable together")]
+    Shards {
+        /// The file.
+        path: PathBuf,
+        /// Which shard, and why.
+        #[source]
+        source: ShardError,
+    },
 }
 
 impl ContractFileError {
@@ -61,7 +74,16 @@ impl ContractFileError {
     pub fn is_missing(&self) -> bool {
         match self {
             Self::Read { source, .. } => source.kind() == io::ErrorKind::NotFound,
-            Self::Parse { .. } => false,
+            Self::Parse { .. } | Self::Shards { .. } => false,
+        }
+    }
+
+    /// Whether only shards have yet to arrive, or the index that goes with those that are there: the usual short moment
+    /// while a mount is refreshed, and trouble when it lasts.
+    pub fn is_incomplete(&self) -> bool {
+        match self {
+            Self::Read { .. } | Self::Parse { .. } => false,
+            Self::Shards { source, .. } => source.is_incomplete(),
         }
     }
 }
@@ -69,7 +91,7 @@ impl ContractFileError {
 impl ContractFile {
     /// Nothing is read yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), generation: None, complaint: None }
+        Self { path: path.to_owned(), generation: None, complaint: None, incomplete: false }
     }
 
     /// Where the file is.
@@ -77,34 +99,51 @@ impl ContractFile {
         &self.path
     }
 
+    /// Whether the last reading found an index with shards that do not go with it: a newer contract than the one in force
+    /// waits for them.
+    pub fn is_incomplete(&self) -> bool {
+        self.incomplete
+    }
+
     /// Reads the file and says whether it holds something new.
     pub fn read(&mut self) -> Reading {
-        let bytes = match fs::read(&self.path) {
-            Ok(bytes) => bytes,
-            Err(source) => {
-                let complaint = source.to_string();
-                return self.bad(complaint, ContractFileError::Read { path: self.path.clone(), source });
-            }
-        };
-        match parse(&bytes) {
-            Ok(contract) if self.generation == Some(contract.generation) => {
+        let mut found = self.look();
+        if found.as_ref().is_err_and(ContractFileError::is_incomplete) {
+            // A mount that was refreshed between two files is whole now.
+            found = self.look();
+        }
+        self.incomplete = found.as_ref().is_err_and(ContractFileError::is_incomplete);
+        match found {
+            Ok(found) => {
                 self.complaint = None;
-                Reading::Unchanged
-            }
-            Ok(contract) => {
-                self.complaint = None;
+                let Some(contract) = found else { return Reading::Unchanged };
                 self.generation = Some(contract.generation);
                 Reading::New(contract)
             }
-            Err(ParseError::Empty) => Reading::Empty,
-            Err(source) => {
-                let complaint = source.to_string();
-                self.bad(complaint, ContractFileError::Parse { path: self.path.clone(), source })
-            }
+            Err(ContractFileError::Parse { source: ParseError::Empty, .. }) => Reading::Empty,
+            Err(error) => self.bad(error),
         }
     }
 
-    fn bad(&mut self, complaint: String, error: ContractFileError) -> Reading {
+    /// What the files hold now; `None` for the generation that was seen last.
+    fn look(&self) -> Result<Option<Contract>, ContractFileError> {
+        let path = || self.path.clone();
+        let bytes = fs::read(&self.path).map_err(|source| ContractFileError::Read { path: path(), source })?;
+        let Some(index) = shards::index(&bytes) else {
+            let contract = parse(&bytes).map_err(|source| ContractFileError::Parse { path: path(), source })?;
+            return Ok(Some(contract).filter(|contract| self.generation != Some(contract.generation)));
+        };
+        if self.generation == Some(index.generation) {
+            return Ok(None);
+        }
+        let contract = shards::assemble(index, |number| fs::read(shards::file_of(&self.path, number)));
+        let contract = contract.map_err(|source| ContractFileError::Shards { path: path(), source })?;
+        Ok(Some(parse::check(contract)))
+    }
+
+    fn bad(&mut self, error: ContractFileError) -> Reading {
+        // The outer text is the same for every content.
+        let complaint = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
         if self.complaint.as_ref() == Some(&complaint) {
             return Reading::Unchanged;
         }
@@ -114,68 +153,4 @@ impl ContractFile {
 }
 
 #[cfg(test)]
-mod tests {
-    //! Which content counts as new.
-
-    use super::*;
-
-    struct Folder {
-        file: ContractFile,
-        path: PathBuf,
-        _folder: tempfile::TempDir,
-    }
-
-    fn folder() -> Folder {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("data");
-        Folder { file: ContractFile::new(&path), path, _folder: folder }
-    }
-
-    impl Folder {
-        #[track_caller]
-        fn check(&mut self, content: &str, expected: &str) {
-            fs::write(&self.path, content).unwrap();
-            let found = match self.file.read() {
-                Reading::New(contract) => format!("new {}", contract.generation),
-                Reading::Unchanged => "unchanged".to_owned(),
-                Reading::Empty => "empty".to_owned(),
-                Reading::Bad(_) => "bad".to_owned(),
-            };
-            assert_eq!(found, expected, "{content}");
-        }
-    }
-
-    #[test]
-    fn any_other_generation_is_new_and_the_same_one_is_not() {
-        let mut folder = folder();
-        folder.check(r#"{"generation":"7"}"#, "new 7");
-        folder.check(r#"{"generation":"7","trustBundles":["x"]}"#, "unchanged");
-        folder.check(r#"{"generation":"3"}"#, "new 3");
-        folder.check("{}", "new 0");
-        folder.check("{}", "unchanged");
-    }
-
-    #[test]
-    fn only_a_file_that_is_not_there_is_missing() {
-        let mut folder = folder();
-        fs::create_dir(&folder.path).unwrap();
-        assert!(matches!(folder.file.read(), Reading::Bad(error) if !error.is_missing()));
-        fs::remove_dir(&folder.path).unwrap();
-        fs::write(&folder.path, "{").unwrap();
-        assert!(matches!(folder.file.read(), Reading::Bad(error) if !error.is_missing()));
-    }
-
-    #[test]
-    fn trouble_is_reported_once_and_never_counts_as_seen() {
-        let mut folder = folder();
-        let Reading::Bad(missing) = folder.file.read() else { panic!("there is no file yet") };
-        assert!(missing.is_missing());
-        assert!(matches!(folder.file.read(), Reading::Unchanged));
-        folder.check(r#"{"generation":"#, "bad");
-        folder.check(r#"{"generation":"#, "unchanged");
-        folder.check("", "empty");
-        folder.check(r#"{"generation":"1"}"#, "new 1");
-        folder.check(r#"{"generation":"#, "bad");
-        folder.check(r#"{"generation":"1"}"#, "unchanged");
-    }
-}
+mod tests;

@@ -7,12 +7,14 @@
 //! Source: `contract.proto` of eventing-kafka-broker.
 
 mod enums;
+mod index;
 mod json;
 mod numbers;
 
 use std::collections::BTreeMap;
 
 pub use enums::{BackoffPolicy, ContentMode, DeliveryOrder, KeyType, Protocol, SecretField};
+pub use index::{Index, Shard};
 pub(super) use json::Value;
 
 use super::error::ParseError;

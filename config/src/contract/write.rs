@@ -13,6 +13,15 @@ pub fn to_json(contract: &wire::Contract) -> Vec<u8> {
     bytes
 }
 
+/// One resource as it stands in a contract or in a shard.
+pub fn resource_to_json(resource: &wire::Resource) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    resource
+        .write(&mut serde_json::Serializer::new(&mut bytes))
+        .expect("writing to memory cannot fail, and every key of a contract is a text");
+    bytes
+}
+
 /// Whether two contracts say the same, their generations aside. Order counts; an absent list equals an empty one.
 pub fn same_content(a: &wire::Contract, b: &wire::Contract) -> bool {
     a.resources == b.resources && a.trust_bundles == b.trust_bundles

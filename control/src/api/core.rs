@@ -59,7 +59,7 @@ pub struct SecretDocument {
 }
 
 /// A checked ConfigMap.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConfigMap {
     /// Name, namespace.
     pub meta: Meta,

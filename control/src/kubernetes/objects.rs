@@ -2,7 +2,7 @@
 //!
 //! Pure. Wrong objects are kept, too, with what is wrong: they exist, and somebody has to tell their owners.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
     ConfigMap as ApiConfigMap, Pod as ApiPod, Secret as ApiSecret, Service as ApiService,
@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use kube::core::PartialObjectMeta;
+use millrace_config::contract::shards::{self, MOST_SHARDS};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -66,10 +67,24 @@ pub(crate) struct PodObject {
     pub(crate) generation: String,
     /// Annotation `configFeaturesUpdatedAt`; empty for none.
     pub(crate) features: String,
+    /// Whether it would see shards of the contract, or reads nothing any more.
+    pub(crate) sees_shards: bool,
+}
+
+/// On the ConfigMaps of shards; one of such a name without it is somebody else's.
+pub(crate) const SHARD_LABEL: &str = "millrace.dev/contract-shard";
+
+/// A ConfigMap with the name of a shard of the contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ShardObject {
+    pub(crate) is_ours: bool,
+    pub(crate) bytes: Vec<u8>,
+    /// As the index has it.
+    pub(crate) digest: String,
 }
 
 /// A ConfigMap of the system namespace.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct MapObject {
     pub(crate) map: ConfigMap,
     pub(crate) version: String,
@@ -77,6 +92,9 @@ pub(crate) struct MapObject {
     pub(crate) is_trust_bundle: bool,
     /// For the contract alone: what is in it.
     pub(crate) contract: Option<Existing>,
+    /// For the contract alone: how many bytes that is.
+    pub(crate) size: usize,
+    pub(crate) shard: Option<ShardObject>,
 }
 
 /// A service account that was made for tokens; of its data nothing is kept.
@@ -143,7 +161,8 @@ pub(crate) fn service(service: ApiService) -> ServiceObject {
     }
 }
 
-pub(crate) fn pod(pod: ApiPod) -> PodObject {
+/// `contract` is the name of the contract's map.
+pub(crate) fn pod(pod: ApiPod, contract: &str) -> PodObject {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     let is_ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     PodObject {
@@ -155,13 +174,32 @@ pub(crate) fn pod(pod: ApiPod) -> PodObject {
         ready: is_ready && pod.metadata.deletion_timestamp.is_none(),
         generation: pod.annotations().get(super::marks::GENERATION).cloned().unwrap_or_default(),
         features: pod.annotations().get(super::marks::FEATURES_CHANGED).cloned().unwrap_or_default(),
+        sees_shards: pod.metadata.deletion_timestamp.is_some() || has_ended(&pod) || mounts_shards(&pod, contract),
     }
+}
+
+fn has_ended(pod: &ApiPod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// Whether one volume has the contract's map and those of all shards.
+fn mounts_shards(pod: &ApiPod, contract: &str) -> bool {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let mut projected = volumes.filter_map(|volume| volume.projected.as_ref()?.sources.as_ref());
+    projected.any(|sources| {
+        let names: BTreeSet<&str> =
+            sources.iter().filter_map(|source| Some(source.config_map.as_ref()?.name.as_str())).collect();
+        let shards = (1..=MOST_SHARDS).all(|number| names.contains(format!("{contract}-{number}").as_str()));
+        shards && names.contains(contract)
+    })
 }
 
 /// `contract` is the name of the map whose content is parsed as one.
 pub(crate) fn config_map(map: ApiConfigMap, contract: &str) -> MapObject {
     let mut data: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let is_contract = map.name_any() == contract;
+    let is_shard = map.labels().contains_key(SHARD_LABEL);
     let is_trust_bundle = map.labels().get(super::marks::TRUST_BUNDLE).is_some_and(|value| value == "true");
     let version = map.resource_version().unwrap_or_default();
     let meta = Meta {
@@ -171,12 +209,24 @@ pub(crate) fn config_map(map: ApiConfigMap, contract: &str) -> MapObject {
         ..meta(map.namespace().unwrap_or_default(), map.name_any())
     };
     let binary = map.binary_data.unwrap_or_default();
-    let found = is_contract.then(|| crate::publish::parse(binary.get("data").map_or(&[][..], |bytes| &bytes.0)));
-    if !is_contract {
+    let bytes = |key: &str| binary.get(key).map_or(&[][..], |bytes| &bytes.0);
+    let found = is_contract.then(|| crate::publish::parse(bytes("data")));
+    let size = if is_contract { bytes("data").len() } else { 0 };
+    let shard = shard_number(&meta.name, contract).map(|number| {
+        let bytes = bytes(&format!("data-{number}")).to_vec();
+        ShardObject { is_ours: is_shard, digest: shards::digest(&bytes), bytes }
+    });
+    if !is_contract && shard.is_none() {
         data.extend(binary.into_iter().map(|(key, bytes)| (key, bytes.0)));
         data.extend(map.data.unwrap_or_default().into_iter().map(|(key, text)| (key, text.into_bytes())));
     }
-    MapObject { map: ConfigMap { meta, data }, version, is_trust_bundle, contract: found }
+    MapObject { map: ConfigMap { meta, data }, version, is_trust_bundle, contract: found, size, shard }
+}
+
+/// The number in the name of a shard's map.
+pub(crate) fn shard_number(name: &str, contract: &str) -> Option<u32> {
+    let number = name.strip_prefix(contract)?.strip_prefix('-')?;
+    (1..=MOST_SHARDS).find(|known| known.to_string() == number)
 }
 
 pub(crate) fn secret(secret: ApiSecret) -> Secret {
@@ -213,3 +263,6 @@ pub(crate) fn addresses(status: &Value) -> Found {
 fn meta(namespace: String, name: String) -> Meta {
     Meta { name, namespace, ..Meta::default() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,12 @@ pub(crate) fn targets(pods: &[impl AsRef<PodObject>], port: u16, service: &str) 
     urls
 }
 
+/// Pods that would not see a contract in several maps: of Knative, or of an older version of ours.
+pub(crate) fn blind(pods: &[impl AsRef<PodObject>]) -> Vec<String> {
+    let blind = pods.iter().map(AsRef::as_ref).filter(|pod| !pod.sees_shards);
+    blind.map(|pod| pod.name.clone()).collect()
+}
+
 /// The annotations that a pod lacks, as a merge patch. `features_changed` is empty as long as nothing changed.
 pub(crate) fn annotations(pod: &PodObject, generation: u64, features_changed: &str) -> Option<Value> {
     let mut lacking = Map::new();
@@ -74,6 +80,7 @@ mod tests {
             ready,
             generation: String::new(),
             features: String::new(),
+            sees_shards: true,
         })
     }
 

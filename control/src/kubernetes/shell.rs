@@ -4,6 +4,7 @@
 //! that come while it runs are seen by the next one. Everything that takes time runs beside it and is bounded. Passes rest
 //! in between, so that many objects do not mean one pass for each; writes and jobs that wait for room do not wait for them.
 
+mod report;
 mod requests;
 mod wanted;
 
@@ -17,11 +18,11 @@ use reqwest::Url;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use self::wanted::Note;
 use super::contract_map::{ContractMap, Standing};
-use super::events::{About, Events};
+use super::events::Events;
 use super::pods::{self, FeatureChanges};
 use super::snapshot::{self, Snapshot};
 use super::watches::{Places, Watches};
@@ -42,8 +43,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const PROBE_AGAIN: Duration = Duration::from_mins(10);
 /// How long everything waits for what is not known yet about Secrets and references. After that it counts as unreadable.
 const LONGEST_HOLD: Duration = Duration::from_secs(5);
-/// Percent of a ConfigMap's size at which people are warned.
-const ALMOST_FULL: usize = 80;
+/// How long a contract that lost a part is not written. After that what is known counts.
+const LONGEST_HOLD_OF_CONTRACT: Duration = Duration::from_secs(30);
 
 /// Everything that a leader has.
 pub(super) struct Shell {
@@ -63,6 +64,8 @@ pub(super) struct Shell {
     readiness: Readiness,
     /// The contract in force was read.
     adopted: bool,
+    /// A shard of it was lost: until when nothing is written that could lack something.
+    lost: Option<Instant>,
     /// Since when something needed is not known.
     held: Option<Instant>,
     /// By uid: since when a channel is on its way out.
@@ -74,8 +77,8 @@ pub(super) struct Shell {
     features: FeatureChanges,
     /// Why the last write of the contract failed.
     write_failure: Option<Failure>,
-    /// What was said about kinds that cannot be watched, and about the size of the contract.
-    said: (String, bool),
+    /// What was said about kinds that cannot be watched.
+    said: String,
 }
 
 impl Shell {
@@ -104,13 +107,14 @@ impl Shell {
             metrics,
             readiness,
             adopted: false,
+            lost: None,
             held: None,
             departing: BTreeMap::new(),
             differing: BTreeMap::new(),
             notes: BTreeMap::new(),
             features: FeatureChanges::default(),
             write_failure: None,
-            said: (String::new(), false),
+            said: String::new(),
             cluster,
             places,
             wake,
@@ -158,7 +162,7 @@ impl Shell {
         let held = self.held.map(|since| since + LONGEST_HOLD);
         let patience = self.cluster.deletion_patience;
         let overdue = self.departing.values().map(|since| *since + patience).filter(|due| *due > Instant::now()).min();
-        [self.jobs.next_due(), self.writes.next_due(), self.contract.next_due(), held, overdue]
+        [self.jobs.next_due(), self.writes.next_due(), self.contract.next_due(), held, overdue, self.lost]
             .into_iter()
             .flatten()
             .min()
@@ -177,7 +181,11 @@ impl Shell {
         self.observed.forget(&outcome);
         self.note_departures(&outcome);
         let found = self.watches.contract(&self.places);
-        let standing = self.contract.bring(found.as_deref(), &outcome.contract, &outcome.leaving);
+        let blind = pods::blind(&self.watches.pods.all());
+        let standing = match self.waits_for_lost(&outcome) {
+            true => Standing::Fine,
+            false => self.contract.bring(&found, &outcome.contract, &outcome.leaving, &blind),
+        };
         let failure = match standing {
             Standing::Bad(failure) => Some(failure),
             Standing::Fine => self.write_failure.clone(),
@@ -191,7 +199,7 @@ impl Shell {
         self.jobs.start_in_cluster(&outcome);
         let writes = self.wanted_writes(&outcome);
         self.writes.start(writes);
-        self.report(&outcome, found.is_some());
+        self.report(&outcome, found.main.as_deref());
     }
 
     /// All objects, or nothing as long as something is not known without which nothing should be done.
@@ -199,9 +207,9 @@ impl Shell {
         let unknown = self.watches.unknown();
         if !unknown.is_empty() {
             let text = format!("{unknown:?}");
-            if text != self.said.0 {
+            if text != self.said {
                 info!(waiting_for = text, "Not all objects are known yet");
-                self.said.0 = text;
+                self.said = text;
             }
             return None;
         }
@@ -230,7 +238,7 @@ impl Shell {
             return;
         }
         let found = self.watches.contract(&self.places);
-        (self.observed.published, self.observed.leaving) = self.contract.adopt(found.as_deref());
+        (self.observed.published, self.observed.leaving) = self.contract.adopt(&found);
         for resource in self.observed.published.resources.values() {
             let topic = TopicKey {
                 servers: resource.bootstrap_servers.clone(),
@@ -242,7 +250,16 @@ impl Shell {
                 .map(|egress| GroupKey { topic: topic.clone(), group: egress.consumer_group.clone() });
             self.observed.groups.extend(keys.map(|key| (key, Progress::Done)));
         }
+        self.lost = self.contract.is_incomplete(&found).then(|| Instant::now() + LONGEST_HOLD_OF_CONTRACT);
         self.adopted = true;
+    }
+
+    /// Whether a contract made now could lack channels that a lost shard had and readers still serve: until everything in
+    /// Kafka was seen to be there, nobody knows them.
+    fn waits_for_lost(&mut self, outcome: &Outcome) -> bool {
+        let is_unknown = !(outcome.topics.is_empty() && outcome.groups.is_empty());
+        self.lost = self.lost.filter(|until| is_unknown && Instant::now() < *until);
+        self.lost.is_some()
     }
 
     fn note_departures(&mut self, outcome: &Outcome) {
@@ -271,24 +288,6 @@ impl Shell {
                 (Some(_), _) => self.metrics.api_write_failures.inc(),
             }
         }
-    }
-
-    fn report(&mut self, outcome: &Outcome, has_contract: bool) {
-        self.changes.tell(&outcome.problems, outcome);
-        self.metrics.note(self.observed.published.generation, outcome.problems.len(), outcome);
-        let percent = self.contract.percent_full();
-        self.metrics.contract_full.set(i64::try_from(percent).unwrap_or(i64::MAX));
-        let almost_full = percent >= ALMOST_FULL;
-        if almost_full && !self.said.1 {
-            let note = format!("the contract fills {percent} % of what a ConfigMap takes");
-            warn!(map = self.places.contract, percent, "The contract's ConfigMap is almost full");
-            if let Some(found) = self.watches.contract(&self.places) {
-                self.events.warning(About::Contract, &found.map.meta, "ContractAlmostFull", &note);
-            }
-        }
-        self.said.1 = almost_full;
-        // The data plane cannot even mount what does not exist.
-        self.readiness.set(has_contract);
     }
 }
 

@@ -13,14 +13,15 @@ use k8s_openapi::api::core::v1::{ConfigMap as ApiConfigMap, Pod as ApiPod, Servi
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
+use millrace_config::contract::shards::MOST_SHARDS;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::marks;
-use super::objects::{self, ChannelObject, MapObject, PodObject, ServiceObject, SubscriptionObject};
+use super::objects::{self, ChannelObject, MapObject, PodObject, SHARD_LABEL, ServiceObject, SubscriptionObject};
 use super::store::{Phase, Store, Watch, follow};
+use super::{contract_map, marks};
 use crate::accounts::ExistingAccount;
 use crate::addressable::references::Found;
 use crate::api::core::Secret;
@@ -49,8 +50,8 @@ pub(crate) struct Watches {
     pub(crate) policies: Store<Option<EventPolicy>>,
     pub(crate) services: Store<ServiceObject>,
     pub(crate) maps: Store<MapObject>,
-    /// The contract's, where it is in another namespace than the other maps.
-    contract_maps: Option<Store<MapObject>>,
+    /// The contract's and those of its shards, where they are in another namespace than the other maps.
+    contract_maps: Option<[Store<MapObject>; 2]>,
     pub(crate) pods: Store<PodObject>,
     secrets: BTreeMap<Key, (Store<Secret>, CancellationToken)>,
     /// Only while somebody needs them.
@@ -89,15 +90,20 @@ impl Watches {
         let convert = move |map| objects::config_map(map, &name);
         watches.copy("ConfigMap", maps, watcher::Config::default(), &watches.maps, convert.clone());
         if places.data_plane_namespace != places.system_namespace {
-            let store = Store::default();
+            let stores = [Store::default(), Store::default()];
             let maps: Api<ApiConfigMap> = Api::namespaced(client.clone(), &places.data_plane_namespace);
-            let only = watcher::Config::default().fields(&format!("metadata.name={}", places.contract));
-            watches.copy("ConfigMap", maps, only, &store, convert);
-            watches.contract_maps = Some(store);
+            let main = watcher::Config::default().fields(&format!("metadata.name={}", places.contract));
+            let shards = watcher::Config::default().labels(SHARD_LABEL);
+            for (store, only) in stores.iter().zip([main, shards]) {
+                watches.copy("ConfigMap", maps.clone(), only, store, convert.clone());
+            }
+            watches.contract_maps = Some(stores);
         }
         let of_data_plane = format!("app in ({}, {})", marks::INGRESS, marks::DISPATCHER);
         let all: Api<ApiPod> = Api::namespaced(client, &places.data_plane_namespace);
-        watches.copy("Pod", all, watcher::Config::default().labels(&of_data_plane), &watches.pods, objects::pod);
+        let name = places.contract.clone();
+        let convert = move |pod| objects::pod(pod, &name);
+        watches.copy("Pod", all, watcher::Config::default().labels(&of_data_plane), &watches.pods, convert);
         watches
     }
 
@@ -127,10 +133,15 @@ impl Watches {
         self.tasks.spawn(follow(watch, store.clone(), convert, self.stop.clone()));
     }
 
-    /// The contract's map; `None` when it does not exist.
-    pub(crate) fn contract(&self, places: &Places) -> Option<Arc<MapObject>> {
-        let key = (places.data_plane_namespace.clone(), places.contract.clone());
-        self.contract_maps.as_ref().unwrap_or(&self.maps).get(&key)
+    /// The contract's map and those of its shards.
+    pub(crate) fn contract(&self, places: &Places) -> contract_map::Found {
+        let [main, shards] = self.contract_maps.as_ref().map_or([&self.maps; 2], |[main, shards]| [main, shards]);
+        let key = |name: String| (places.data_plane_namespace.clone(), name);
+        let shard = |number: u32| Some((number, shards.get(&key(format!("{}-{number}", places.contract)))?));
+        contract_map::Found {
+            main: main.get(&key(places.contract.clone())),
+            shards: (1..=MOST_SHARDS).filter_map(shard).collect(),
+        }
     }
 
     /// What is not known yet of the objects without which nothing can be decided.
@@ -143,7 +154,11 @@ impl Watches {
             ("ConfigMap", self.maps.is_synced(), self.maps.phase()),
             ("Pod", self.pods.is_synced(), self.pods.phase()),
         ];
-        let contract = self.contract_maps.as_ref().map(|maps| ("ConfigMap", maps.is_synced(), maps.phase()));
+        let contract = self.contract_maps.iter().flat_map(|[main, shards]| {
+            // Whoever granted rights by name for the main map alone can go on as long as it suffices.
+            let is_tried = shards.phase() != Phase::Waiting;
+            [("ConfigMap", main.is_synced(), main.phase()), ("ConfigMap", is_tried, shards.phase())]
+        });
         all.into_iter().chain(contract).filter(|(_, known, _)| !known).map(|(kind, _, phase)| (kind, phase)).collect()
     }
 }

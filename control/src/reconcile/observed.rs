@@ -116,6 +116,8 @@ pub struct Observed {
     pub published: Published,
     /// Why the contract could not be read or written last time; absent when it could.
     pub write_error: Option<Failure>,
+    /// The contract fills most of the ConfigMaps that it may have.
+    pub almost_full: bool,
     /// By uid of a deleted channel: what the ingress answered last, and how often it was asked.
     pub gone: BTreeMap<String, (Probe, u32)>,
     /// Topics of deleted channels.

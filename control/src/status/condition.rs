@@ -64,3 +64,10 @@ pub fn ready<'a>(gates: impl Iterator<Item = &'a Condition> + Clone) -> Conditio
         None => Condition::truth("Ready", Truth::True),
     }
 }
+
+/// Most of the contract's place is used. Without a number, which would change with every channel.
+pub(super) fn almost_full(place: &str) -> Condition {
+    let message =
+        format!("more than 80 % of what {place} can hold are used; see millrace_control_contract_full_percent");
+    Condition::new("ContractHasRoom", Truth::False, "ContractAlmostFull", &message)
+}

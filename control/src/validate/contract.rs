@@ -1,6 +1,6 @@
 //! Contract files, as the data planes would take them.
 
-use millrace_config::contract::{self, ParseError, Refusal};
+use millrace_config::contract::{self, ParseError, Refusal, shards};
 use serde_json::Value;
 
 use super::{Report, Severity, Text};
@@ -41,6 +41,10 @@ pub(super) fn problems(bytes: &[u8], file: &str, object: Option<&str>) -> Vec<Pr
         message,
     };
     let own = object.map(str::to_owned);
+    // Whether it goes with its shards can only be told where all of them are.
+    if shards::index(bytes).is_some() {
+        return Vec::new();
+    }
     match contract::parse(bytes) {
         Ok(contract) => contract
             .refused

@@ -40,10 +40,11 @@ impl Report {
             self.zap(entry);
         } else if name == ELECTION {
             self.election(entry);
-        } else if name == CONTRACTS || name.starts_with(DISPATCHER_CONTRACT) {
-            let bytes = entry.object.data.get("data").map(Vec::as_slice).unwrap_or_default();
+        } else if name == CONTRACTS || shard(name).is_some() || name.starts_with(DISPATCHER_CONTRACT) {
+            let key = shard(name).map_or_else(|| "data".to_owned(), |number| format!("data-{number}"));
+            let bytes = entry.object.data.get(&key).map(Vec::as_slice).unwrap_or_default();
             let object = identity(Kind::ConfigMap, &entry.object.meta).to_string();
-            let line = Some(entry.source.line_of("binaryData.data")).filter(|line| *line > 0);
+            let line = Some(entry.source.line_of(&format!("binaryData.{key}"))).filter(|line| *line > 0);
             let found = contract::problems(bytes, &entry.source.file, Some(&object));
             self.add(Severity::Error, found.into_iter().map(|problem| Problem { line, ..problem }));
         }
@@ -127,6 +128,11 @@ impl Report {
             }
         }
     }
+}
+
+/// The number of a shard of the contract.
+fn shard(name: &str) -> Option<u32> {
+    name.strip_prefix(CONTRACTS)?.strip_prefix('-')?.parse().ok()
 }
 
 /// The line of the file for a line of a text block inside it: the block may begin on the key's line or on the next.

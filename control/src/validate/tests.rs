@@ -158,6 +158,9 @@ fn contracts_are_checked_as_a_data_plane_would() {
         "{\"generation\": \"1\",\n\"resources\": [{\"uid\": 7}]}",
         &["data:2: error: resources[0].uid: invalid type: integer `7`, expected a string"],
     );
+    // Alone it says nothing that could be wrong.
+    let index = r#"{"generation":"1","resources":"elsewhere","shards":[{"number":1,"sha256":"00"}]}"#;
+    check_one("data", index, &[]);
 }
 
 #[test]

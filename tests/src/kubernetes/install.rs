@@ -1,11 +1,11 @@
 //! Millrace installed on an API server of its own: definitions, rights, settings, data plane and control processes.
 //!
-//! What a kubelet does is done here: pods are written with their addresses, and the contract's ConfigMap is copied into
-//! the folder that the data plane mounts. Control runs with the rights of its own service account, as `deploy/` gives
+//! What a kubelet does is done in `kubelet`: pods are written with their addresses, and the contract's ConfigMaps are copied
+//! into the folder that the data plane mounts. Control runs with the rights of its own service account, as `deploy/` gives
 //! them, never as an administrator.
 
 mod extras;
-mod kubelet;
+pub mod kubelet;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,6 @@ use std::thread::JoinHandle;
 use serde_json::{Value, json};
 
 pub use self::extras::{Certificate, Extras, set_features};
-use self::kubelet::{contract_of, copy_contract};
 pub use self::kubelet::{write_pod, write_pod_at};
 use super::Cluster;
 use super::objects::{Objects, documents};
@@ -86,7 +85,7 @@ impl Install {
         ingress.wait_until_ready();
         write_pod(&admin, "kafka-channel-receiver", "kafka-channel-receiver-0", true);
         let stop = Arc::new(AtomicBool::new(false));
-        let kubelet = copy_contract(cluster.kubeconfig("admin").as_path(), plane.contract.clone(), Arc::clone(&stop));
+        let kubelet = kubelet::follow(cluster.kubeconfig("admin").as_path(), plane.contract.clone(), Arc::clone(&stop));
         Some(Self { admin, plane, ingress, kubelet: Some(kubelet), stop, cluster, _turn: turn })
     }
 
@@ -198,7 +197,8 @@ impl Install {
     #[must_use]
     pub fn contract(&self) -> Value {
         let map = self.admin.get("v1", "ConfigMap", SYSTEM, CONTRACT).unwrap_or_default();
-        contract_of(&map).and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        let data = kubelet::files(&map).into_iter().find(|(key, _)| key == "data");
+        data.and_then(|(_, bytes)| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
     /// Changes keys of `kafka-channel-config`.

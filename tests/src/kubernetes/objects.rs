@@ -3,7 +3,7 @@
 //! Blocking, for tests that are plain functions. Knows no kind by itself: the path of an object comes from its
 //! `apiVersion` and `kind` by asking the server.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -182,6 +182,19 @@ impl Objects {
     pub fn try_text(&self, path: &str) -> Result<String, String> {
         let request = Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
         runtime().block_on(self.client.request_text(request)).map_err(|error| error.to_string())
+    }
+
+    /// Names and versions of the objects in a collection, without their content.
+    ///
+    /// # Errors
+    /// When there is no answer, or another than a success.
+    pub fn versions(&self, path: &str) -> Result<BTreeMap<String, String>, String> {
+        let only = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+        let request = Request::get(path).header("accept", only).body(Vec::new()).map_err(|error| error.to_string())?;
+        let list: Value = runtime().block_on(self.client.request(request)).map_err(|error| error.to_string())?;
+        let text = |item: &Value, field: &str| item["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let items = list["items"].as_array().into_iter().flatten();
+        Ok(items.map(|item| (text(item, "name"), text(item, "resourceVersion"))).collect())
     }
 
     fn path(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> String {

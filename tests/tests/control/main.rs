@@ -13,3 +13,4 @@ mod life;
 mod recovery;
 mod references;
 mod scale;
+mod shards;

@@ -10,3 +10,4 @@ mod journeys;
 mod people;
 mod quiet;
 mod reload;
+mod shards;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use millrace_tests::PATIENCE;
+use millrace_tests::kubernetes::install::kubelet::mounted_maps;
 use millrace_tests::kubernetes::kustomize;
 use millrace_tests::kubernetes::objects::{Objects, documents};
 use millrace_tests::wait::wait_for;
@@ -174,4 +175,40 @@ fn accounts_read_the_secrets_that_are_named_and_no_others() {
     check("kafka-controller", "/apis/messaging.knative.dev/v1/kafkachannels", true);
     check("kafka-controller", "/api/v1/configmaps", false);
     check("knative-kafka-channel-data-plane", "/apis/messaging.knative.dev/v1/kafkachannels", false);
+}
+
+#[test]
+fn pods_mount_all_maps_of_the_contract_and_control_may_change_these_alone() {
+    let Some((cluster, objects, _)) = defined() else { return };
+    with_namespace(&objects);
+    let Some(yaml) = kustomize::build(&folder("overlays/standalone")) else { return };
+    let maps = mounted_maps();
+    let all = documents(&yaml);
+    for (name, folder) in [
+        ("kafka-channel-receiver", "/etc/channels-subscriptions"),
+        ("kafka-channel-dispatcher", "/etc/contract-resources"),
+    ] {
+        let wanted = |object: &&Value| text(object, "/kind") == "Deployment" && text(object, "/metadata/name") == name;
+        let pod = &all.iter().find(wanted).unwrap()["spec"]["template"]["spec"];
+        let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+        let mount = mounts.iter().find(|mount| mount["mountPath"] == folder).unwrap();
+        // One that is mounted by subPath is never refreshed.
+        assert_eq!(mount["subPath"], Value::Null);
+        let volume = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == mount["name"]).unwrap();
+        let sources = volume["projected"]["sources"].as_array().unwrap();
+        let found: Vec<&str> = sources.iter().map(|source| text(source, "/configMap/name")).collect();
+        assert_eq!(found, maps, "{name}");
+        let optional: Vec<bool> = sources.iter().map(|source| source["configMap"]["optional"] == true).collect();
+        assert_eq!((optional[0], optional.iter().filter(|optional| **optional).count()), (false, maps.len() - 1));
+    }
+    objects.apply(&yaml);
+    let control = Objects::new(&cluster.service_account(SYSTEM, "kafka-controller"));
+    for (map, allowed) in [(maps[0].as_str(), true), (maps[16].as_str(), true), ("kafka-channel-config", false)] {
+        let map = ["v1", "ConfigMap", SYSTEM, map];
+        wait_for("the rights to be as said", PATIENCE, || {
+            let code = control.try_patch(map, "", &json!({})).map_or_else(|refused| refused.code, |_| 200);
+            // One that is not there was allowed to be asked for.
+            if (code != 403) == allowed { Ok(()) } else { Err(format!("{map:?}: {code}")) }
+        });
+    }
 }

@@ -177,3 +177,35 @@ fn nothing_is_done_before_millrace_is_there() {
     assert!(output.contains("apply deploy/overlays/take-over"), "{output}");
     assert_eq!(replicas(&objects, "StatefulSet", &namespace, "kafka-channel-dispatcher"), Some(json!(2)));
 }
+
+#[test]
+fn a_contract_in_several_maps_comes_back_into_one_or_going_back_is_refused() {
+    let Some((cluster, objects, namespace)) = defined() else { return };
+    let name = "kafka-channel-channels-subscriptions";
+    // {"resources":[{"uid":"a","topics":["t"],"egresses":[{"uid":"e"}]}]}
+    let shard = "eyJyZXNvdXJjZXMiOlt7InVpZCI6ImEiLCJ0b3BpY3MiOlsidCJdLCJlZ3Jlc3NlcyI6W3sidWlkIjoiZSJ9XX1dfQ==";
+    let digest = "601038139c9bdbcd9286b7d9c47b43c66e4f9515097e589335c1c2a093f07aa1";
+    let index = json!({"generation": "7", "resources": "in shards", "shards": [{"number": 1, "sha256": digest}]});
+    let map = |name: &str, key: &str, base64: &str| {
+        let metadata = json!({"name": name, "namespace": namespace});
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": {key: base64}});
+        objects.try_apply(&map).unwrap();
+    };
+    map(name, "data", &millrace_tests::kubernetes::install::kubelet::encode(index.to_string().as_bytes()));
+    workload(&objects, "Deployment", &namespace, "millrace-control", true);
+
+    let (status, output) = migrate(cluster, &namespace, &["--back", "--apply"]);
+    assert_eq!(status, Some(1), "{output}");
+    assert!(output.contains("cannot go back") && output.contains("shard 1 is not there"), "{output}");
+    assert_eq!(replicas(&objects, "Deployment", &namespace, "millrace-control"), Some(json!(2)), "nothing was stopped");
+
+    map(&format!("{name}-1"), "data-1", shard);
+    pods(&objects, &namespace, "millrace-control", 0);
+    let (status, output) = migrate(cluster, &namespace, &["--back", "--apply"]);
+    assert_eq!(status, Some(0), "{output}");
+    let found = objects.get("v1", "ConfigMap", &namespace, name).unwrap();
+    let (_, bytes) = millrace_tests::kubernetes::install::kubelet::files(&found).remove(0);
+    let contract: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(contract, json!({"generation": "8", "resources": [{"uid": "a", "topics": ["t"]}]}));
+    assert_eq!(objects.get("v1", "ConfigMap", &namespace, &format!("{name}-1")), None);
+}

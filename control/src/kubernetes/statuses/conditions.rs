@@ -9,6 +9,8 @@ use crate::status::{Condition, Truth, ready};
 
 /// Conditions that say something without counting for `Ready`.
 const INFORMATIONAL: [&str; 2] = ["Addressable", "EventPoliciesReady"];
+/// One that a person should see although everything works.
+const WARNING: &str = "ContractHasRoom";
 
 /// New conditions in the form of the API, with the time of the last change of each. With `keep`, an answer that is
 /// there already stays where there is no new one yet.
@@ -37,6 +39,8 @@ pub(super) fn merge(status: &Value, conditions: Vec<Condition>, keep: bool, now:
         }
         if INFORMATIONAL.contains(&condition.kind.as_str()) {
             value.insert("severity".to_owned(), json!("Info"));
+        } else if condition.kind == WARNING {
+            value.insert("severity".to_owned(), json!("Warning"));
         }
         Value::Object(value)
     };

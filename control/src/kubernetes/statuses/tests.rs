@@ -247,3 +247,15 @@ fn a_departing_channel_keeps_its_other_conditions_and_loses_its_address() {
     assert_eq!(condition(&after, "Ready")["reason"], "Failed to delete topic: t");
     assert_eq!(condition(&after, "ConfigParsed")["lastTransitionTime"], BEFORE);
 }
+
+#[test]
+fn a_warning_does_not_make_a_channel_unready_and_goes_without_a_trace() {
+    let mut full = found(Truth::True);
+    full.conditions.push(Condition::new("ContractHasRoom", Truth::False, "ContractAlmostFull", "80 %"));
+    let status = merged(&Value::Null, channel(&object(Value::Null), &full, &[], None, BEFORE));
+    assert_eq!(condition(&status, "ContractHasRoom")["severity"], "Warning");
+    assert_eq!(condition(&status, "Ready")["status"], "True");
+    let status = merged(&status, channel(&object(status.clone()), &found(Truth::True), &[], None, NOW));
+    assert!(status["conditions"].as_array().unwrap().iter().all(|found| found["type"] != "ContractHasRoom"));
+    assert_eq!(condition(&status, "Ready")["lastTransitionTime"], BEFORE);
+}

@@ -2,7 +2,7 @@
 
 use std::mem::discriminant;
 
-use millrace_config::contract::{self, FilterSpec, wire, write};
+use millrace_config::contract::{self, FilterSpec, shards, wire, write};
 use millrace_event::filter;
 
 use crate::target::{Outcome, Target};
@@ -22,6 +22,7 @@ pub(super) const TARGET: Target = Target {
             {"uid":"e","consumerGroup":"g","destination":"https://x","replyUrl":"http://r","dialectedFilter":[{"all":{"filters":[
             {"exact":{"attributes":{"a":"b"}}},{"not":{"filter":{"prefix":{"attributes":{"a":"b"}}}}},{"any":{"filters":[]}},
             {"suffix":{"attributes":{"a":""}}},{"cesql":{"expression":"id = 'a'"}}]}},{}]}]}]}"#,
+        r#"{"generation":"7","resources":"in shards","shards":[{"number":1,"sha256":"00"}],"trustBundles":["x"]}"#,
         r#"{"resources":[{"uid":"u","topics":["t"],"bootstrapServers":"k","ingress":{"path":"/p","eventPolicies":[{
             "tokenMatchers":[{"exact":{"attributes":{"sub":"x"}}},{"prefix":{"attributes":{"sub":"y"}}}],"filters":[{}]}]},
             "multiAuthSecret":{"protocol":"SASL_SSL","references":[{"reference":{"name":"s"},"keyFieldReferences":[{
@@ -55,12 +56,20 @@ pub(super) const TARGET: Target = Target {
         "{}",
         ",",
         "\"unknown\":",
+        "\"shards\":",
+        "\"sha256\":",
         "\"trust_bundles\":",
         "\"replyToOriginalTopic\":{}",
     ],
 };
 
 fn check(input: &[u8]) -> Outcome {
+    if let Some(index) = shards::index(input) {
+        let named = index.shards.len();
+        let found = shards::assemble(index, |_| Ok(input.to_vec()));
+        assert!(found.is_err(), "nothing has its own digest in it");
+        return Outcome::of((2, named.min(20)));
+    }
     let contract = match contract::parse(input) {
         Ok(contract) => contract,
         Err(error) => return Outcome::of((0, discriminant(&error))),
