@@ -104,6 +104,19 @@ pub struct Subscription {
     pub timeout_ms: u64,
     /// The dead letter sink's URL.
     pub dead_letter: Option<String>,
+    /// What happens with the subscriber's answers.
+    pub reply: Reply,
+}
+
+/// Where the events go that a subscriber answers with.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// Nowhere, as for most channels.
+    Discard,
+    /// Into the topic that the event came from, as for brokers.
+    ToTopic,
+    /// To this URL.
+    ToUrl(String),
 }
 
 impl Subscription {
@@ -120,7 +133,15 @@ impl Subscription {
             linear: false,
             timeout_ms: 0,
             dead_letter: None,
+            reply: Reply::Discard,
         }
+    }
+
+    /// Says where replies go.
+    #[must_use]
+    pub fn replying(mut self, reply: Reply) -> Self {
+        self.reply = reply;
+        self
     }
 
     /// Delivers without order.
@@ -165,8 +186,13 @@ impl Subscription {
         if self.timeout_ms > 0 {
             set(&mut delivery, "timeout", json!(self.timeout_ms.to_string()));
         }
+        let (reply, target) = match &self.reply {
+            Reply::Discard => ("discardReply", json!({})),
+            Reply::ToTopic => ("replyToOriginalTopic", json!({})),
+            Reply::ToUrl(url) => ("replyUrl", json!(url)),
+        };
         json!({
-            "consumerGroup": channel.group(&self.name), "destination": self.destination, "discardReply": {},
+            "consumerGroup": channel.group(&self.name), "destination": self.destination, reply: target,
             "uid": uid, "egressConfig": delivery, "deliveryOrder": if self.ordered { "ORDERED" } else { "UNORDERED" },
             "reference": {"uuid": uid, "namespace": channel.namespace, "name": self.name, "kind": "Subscription", "groupVersion": "messaging.knative.dev/v1"},
             "featureFlags": {},
@@ -177,8 +203,18 @@ impl Subscription {
 /// The whole file.
 #[must_use]
 pub fn contract(generation: u64, channels: &[Channel]) -> Vec<u8> {
+    trusting(generation, channels, &[])
+}
+
+/// The whole file with PEM bundles that subscribers' certificates are checked with.
+#[must_use]
+pub fn trusting(generation: u64, channels: &[Channel], bundles: &[String]) -> Vec<u8> {
     let resources: Vec<Value> = channels.iter().map(Channel::json).collect();
-    json!({"generation": generation.to_string(), "resources": resources}).to_string().into_bytes()
+    let mut file = json!({"generation": generation.to_string(), "resources": resources});
+    if !bundles.is_empty() {
+        set(&mut file, "trustBundles", json!(bundles));
+    }
+    file.to_string().into_bytes()
 }
 
 /// The uid of a subscription's egress.

@@ -17,11 +17,17 @@ pub mod load;
 pub mod metrics;
 pub mod plane;
 pub mod process;
+pub mod proxy;
+pub mod random;
 pub mod raw_http;
+pub mod rig;
 pub mod server;
 pub mod subscriber;
 pub mod tidy;
+pub mod tls;
 pub mod wait;
+pub mod watch;
+pub mod wire;
 
 /// Long enough for a loaded 2-core machine; a test that reaches it has failed.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);

@@ -83,6 +83,20 @@ impl Plane {
         self
     }
 
+    /// Sets all keys of config-observability.
+    #[must_use]
+    pub fn observed(self, keys: &[(&str, &str)]) -> Self {
+        let files: Vec<_> = keys.iter().map(|(key, value)| (*key, value.as_bytes())).collect();
+        Mount::new(self.folder.path().join("observability"), &files);
+        self
+    }
+
+    /// A path in the folders of this plane that nothing else uses.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// Publishes a contract with the kubelet's symlink swap. Gives the moment before it took the old one's place.
     pub fn publish(&self, generation: u64, channels: &[Channel]) -> Instant {
         self.publish_bytes(&contract(generation, channels))
@@ -245,6 +259,25 @@ pub fn wait_until_assigned(dispatcher: &mut Process, egress: &str, timeout: Dura
     dispatcher.wait_for_log(&format!("partitions for {egress}"), timeout, |line| {
         is_message(line, "Partitions assigned") && has(line, "egress", egress)
     });
+}
+
+/// What a process shows on a path of its admin server.
+///
+/// # Panics
+/// When it shows nothing.
+#[must_use]
+#[track_caller]
+pub fn admin_page(process: &mut Process, path: &str) -> String {
+    let line = process.wait_for_message("Admin server listening", PATIENCE);
+    let address = line.get("address").and_then(Value::as_str).and_then(|address| address.parse().ok());
+    get(address.expect("the line tells the address"), path).expect("the admin server answers").text()
+}
+
+/// The sum of a metric's series that have all these labels, written as the page has them.
+#[must_use]
+pub fn metric(page: &str, name: &str, labels: &[&str]) -> usize {
+    let lines = page.lines().filter(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
 }
 
 /// The lines of this message about this event, in order.

@@ -37,7 +37,8 @@ pub struct Program {
     path: PathBuf,
     args: Vec<OsString>,
     env: BTreeMap<String, OsString>,
-    cpu: Option<usize>,
+    /// A command that sets something of the process and then becomes the program.
+    wrapper: Vec<String>,
 }
 
 impl Program {
@@ -58,7 +59,7 @@ impl Program {
         });
         let kept = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH"];
         let env = kept.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var_os(name)?))).collect();
-        Self { path, args: Vec::new(), env, cpu: None }
+        Self { path, args: Vec::new(), env, wrapper: Vec::new() }
     }
 
     /// Adds an argument.
@@ -84,8 +85,18 @@ impl Program {
 
     /// Pins the process to one processor, with `taskset`.
     #[must_use]
-    pub fn on_cpu(mut self, cpu: usize) -> Self {
-        self.cpu = Some(cpu);
+    pub fn on_cpu(self, cpu: usize) -> Self {
+        self.wrapped(&["taskset", "-c", &cpu.to_string()])
+    }
+
+    /// Lets the process open so many files and sockets at first, and so many if it asks, with `prlimit`.
+    #[must_use]
+    pub fn with_descriptors(self, first: usize, most: usize) -> Self {
+        self.wrapped(&["prlimit", &format!("--nofile={first}:{most}")])
+    }
+
+    fn wrapped(mut self, words: &[&str]) -> Self {
+        self.wrapper.extend(words.iter().map(|word| (*word).to_owned()));
         self
     }
 
@@ -95,15 +106,9 @@ impl Program {
     /// When the system refuses.
     #[must_use]
     pub fn start(&self) -> Process {
-        let mut command = match self.cpu {
-            None => Command::new(&self.path),
-            Some(cpu) => {
-                let mut pinned = Command::new("taskset");
-                pinned.arg("-c").arg(cpu.to_string()).arg(&self.path);
-                pinned
-            }
-        };
-        command.args(&self.args).env_clear().envs(&self.env);
+        let mut words = self.wrapper.iter().map(OsString::from).chain([self.path.clone().into_os_string()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(&self.args).env_clear().envs(&self.env);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = while_no_process_starts(|| command.spawn())
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.path.display()));

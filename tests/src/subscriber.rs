@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,7 @@ impl Arrival {
 #[derive(Debug, Clone)]
 pub struct Answer {
     delay: Duration,
+    held: Option<Arc<AtomicBool>>,
     kind: Kind,
 }
 
@@ -76,19 +78,26 @@ impl Answer {
     #[must_use]
     pub fn respond(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Self {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { delay: Duration::ZERO, kind: Kind::Respond { status, headers, body: body.into() } }
+        Self { delay: Duration::ZERO, held: None, kind: Kind::Respond { status, headers, body: body.into() } }
     }
 
     /// Never answers; the connection stays open.
     #[must_use]
     pub fn hang() -> Self {
-        Self { delay: Duration::ZERO, kind: Kind::Hang }
+        Self { delay: Duration::ZERO, held: None, kind: Kind::Hang }
     }
 
     /// Closes the connection without an answer.
     #[must_use]
     pub fn close() -> Self {
-        Self { delay: Duration::ZERO, kind: Kind::Close }
+        Self { delay: Duration::ZERO, held: None, kind: Kind::Close }
+    }
+
+    /// Does so only once the test has set this.
+    #[must_use]
+    pub fn once(mut self, released: &Arc<AtomicBool>) -> Self {
+        self.held = Some(Arc::clone(released));
+        self
     }
 
     /// Does so only after a while.
@@ -208,6 +217,9 @@ impl Arrivals {
         let (index, arrival) = self.record(head.uri.path(), head.headers, body, connection);
         let answer = script(&arrival);
         tokio::time::sleep(answer.delay).await;
+        while answer.held.as_ref().is_some_and(|released| !released.load(Ordering::Relaxed)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         if matches!(answer.kind, Kind::Hang) {
             return pending().await;
         }

@@ -6,6 +6,8 @@
 
 mod artifacts;
 pub mod issuer;
+pub mod on_disk;
+pub mod proxied;
 pub mod secured;
 mod settings;
 

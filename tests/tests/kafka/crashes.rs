@@ -7,10 +7,10 @@ use millrace_tests::PATIENCE;
 use millrace_tests::broker::kafka::Kafka;
 use millrace_tests::broker::{Broker, records};
 use millrace_tests::contract::Subscription;
+use millrace_tests::random::Random;
+use millrace_tests::rig::{Rig, check_order, check_repeats};
 use millrace_tests::subscriber::{Answer, Subscriber};
 use millrace_tests::wait::{wait_for, wait_until};
-
-use crate::rig::{Rig, check_order, check_repeats};
 
 /// A dead member is missed after a second instead of the usual six and more.
 const SHORT_SESSION: &str = "session.timeout.ms=1000\nheartbeat.interval.ms=200";
@@ -19,16 +19,10 @@ const SHORT_SESSION: &str = "session.timeout.ms=1000\nheartbeat.interval.ms=200"
 /// that has other things to do.
 const COMMIT_WINDOW: Duration = Duration::from_millis(700);
 
-/// A number below `bound` that looks random and repeats with its seed.
-fn mix(seed: u64, bound: u64) -> u64 {
-    let mixed = (seed ^ (seed >> 30)).wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    ((mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 33) % bound
-}
-
 fn slow_subscriber() -> Subscriber {
     Subscriber::scripted(|arrival| {
         let seed = arrival.id.bytes().fold(u64::from(arrival.attempt), |seed, byte| seed * 31 + u64::from(byte));
-        Answer::status(200).after(Duration::from_millis(mix(seed, 200)))
+        Answer::status(200).after(Duration::from_millis(Random::new(seed).below(200)))
     })
 }
 
@@ -38,15 +32,14 @@ fn twenty_kills_at_random_lose_nothing_and_repeat_only_what_no_commit_could_tell
     let subscriber = slow_subscriber();
     let limits = format!("{SHORT_SESSION}\nmillrace.in.flight.max=40");
     let rig = Rig::new(kafka, "kills", 4, &limits, &[Subscription::new("all", subscriber.url("/in")).unordered()]);
-    let seed = std::env::var("MILLRACE_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1_u64);
-    eprintln!("MILLRACE_TEST_SEED={seed}");
+    let mut random = Random::of_this_run();
     let (mut ids, mut kills, mut cut) = (Vec::new(), Vec::new(), 0);
     for round in 0..20_u64 {
         ids.extend(rig.produce(&format!("r{round}"), 60, 16));
         let mut dispatcher = rig.dispatcher();
         let before = subscriber.count_on("/in");
         wait_until("some deliveries", PATIENCE, || subscriber.count_on("/in") > before + 20);
-        thread::sleep(Duration::from_millis(mix(seed * 100 + round, 250)));
+        thread::sleep(Duration::from_millis(random.below(250)));
         rig.check_commits(&subscriber, "/in");
         dispatcher.kill();
         kills.push(Instant::now());

@@ -7,10 +7,9 @@ use millrace_tests::PATIENCE;
 use millrace_tests::broker::kafka::{self, Kafka};
 use millrace_tests::broker::{Broker, records};
 use millrace_tests::contract::Subscription;
+use millrace_tests::rig::Rig;
 use millrace_tests::subscriber::Subscriber;
 use millrace_tests::wait::{wait_for, wait_until};
-
-use crate::rig::Rig;
 
 const ASSIGNORS: &str = "org.apache.kafka.clients.consumer.";
 

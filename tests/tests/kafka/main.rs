@@ -6,13 +6,11 @@
     reason = "helpers of tests fail like tests; the lint spares only functions marked as tests"
 )]
 
-mod broker_away;
 mod control;
 mod crashes;
 mod groups;
 mod journeys;
 mod offsets;
-mod rig;
 mod secrets;
 mod storms;
 mod tokens;

@@ -6,6 +6,7 @@ use millrace_tests::PATIENCE;
 use millrace_tests::broker::kafka::Kafka;
 use millrace_tests::broker::{Broker, records};
 use millrace_tests::contract::Subscription;
+use millrace_tests::rig::{Rig, event_record};
 use millrace_tests::subscriber::{Answer, Subscriber};
 use millrace_tests::wait::wait_for;
 use rdkafka::ClientConfig;
@@ -13,8 +14,6 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
-
-use crate::rig::{Rig, event_record};
 
 /// Writes a transaction with one event for each id, and commits or aborts it.
 fn transaction(rig: &Rig<'_>, name: &str, ids: &[&str], commit: bool) {

@@ -10,6 +10,7 @@ mod features;
 mod fuzz;
 mod measure;
 mod millrace;
+mod soak;
 mod step;
 
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ cargo xtask COMMAND
                    mutated input for everything that reads from outside; TARGET may be list or all
   bench [ROW]      measure, beside the limit programs where there are some: all (default), smoke, ingress, structured,
                    steady, dispatcher, slow, egresses, failover, changes, idle, start
+  soak SECONDS     mixed subscribers beside processes that are killed at random, on a real Kafka; checks that nothing is
+                   lost, repeated without need or leaked (MILLRACE_TEST_SEED chooses the kills)
 
 If the headers of OpenSSL or zlib are missing, every command that builds adds `--features vendored`, which
 builds both from source (this needs perl and make). MILLRACE_VENDORED=1 or 0 decides without looking.";
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         "deny" => deny::run(),
         "bench" => measure::run(&rest),
         "fuzz" => fuzz::run(&rest),
+        "soak" => soak::run(&rest),
         "" | "help" | "-h" | "--help" => {
             println!("{HELP}");
             return ExitCode::SUCCESS;

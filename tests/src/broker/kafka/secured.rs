@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use super::issuer::{AUDIENCE, Issuer};
 use super::settings::Security;
@@ -93,7 +94,7 @@ impl Secured {
         // Since 3.9.1 a broker reads keys only from where it is allowed to.
         let keys = format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", keys_url(&authority));
         let java = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", &keys];
-        let kafka = Kafka::start_with(&java, &format, &Security { listeners, settings })?;
+        let kafka = Kafka::start_with(&java, &format, &Security { listeners, behind: None, settings })?;
         Some(Self { kafka, ports, authority, issuer, _folder: folder })
     }
 
@@ -119,14 +120,26 @@ impl Secured {
     /// When openssl fails.
     #[must_use]
     pub fn client(&self, form: KeyForm) -> (String, String) {
+        self.client_named("client", form)
+    }
+
+    /// As [`Self::client`], for the principal `User:CN=NAME`.
+    ///
+    /// # Panics
+    /// When openssl fails.
+    #[must_use]
+    pub fn client_named(&self, name: &str, form: KeyForm) -> (String, String) {
+        // The authority's serial number is a file.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = &self.authority;
         match form {
-            KeyForm::Pkcs1 => openssl(folder, "genrsa -traditional -out client.key 2048"),
-            KeyForm::Pkcs8 => openssl(folder, "genpkey -algorithm RSA -out client.key"),
-            KeyForm::Sec1 => openssl(folder, "ecparam -name prime256v1 -genkey -noout -out client.key"),
+            KeyForm::Pkcs1 => openssl(folder, &format!("genrsa -traditional -out {name}.key 2048")),
+            KeyForm::Pkcs8 => openssl(folder, &format!("genpkey -algorithm RSA -out {name}.key")),
+            KeyForm::Sec1 => openssl(folder, &format!("ecparam -name prime256v1 -genkey -noout -out {name}.key")),
         }
-        sign(folder, "client");
-        (read(folder, "client.crt"), read(folder, "client.key"))
+        sign(folder, name);
+        (read(folder, &format!("{name}.crt")), read(folder, &format!("{name}.key")))
     }
 
     /// Gives a user another SCRAM-SHA-512 password, or makes one.
@@ -138,8 +151,17 @@ impl Secured {
 
     /// Denies the user everything on a topic.
     pub fn deny(&self, topic: &str) {
-        let principal = format!("User:{USER}");
-        let args = ["--add", "--deny-principal", &principal, "--topic", topic];
+        self.add_rule("--deny-principal", USER, topic);
+    }
+
+    /// Allows a topic to nobody but who has a certificate of this name, and to the administrator.
+    pub fn allow_only(&self, certificate: &str, topic: &str) {
+        self.add_rule("--allow-principal", &format!("CN={certificate}"), topic);
+    }
+
+    fn add_rule(&self, kind: &str, name: &str, topic: &str) {
+        let principal = format!("User:{name}");
+        let args = ["--add", kind, &principal, "--topic", topic];
         let class =
             if version().starts_with("3.") { "kafka.admin.AclCommand" } else { "org.apache.kafka.tools.AclCommand" };
         drop(self.kafka.tool(class, &args));

@@ -1,34 +1,40 @@
 //! Records written straight into a topic, dispatchers on it, and the invariants that hold after every fault.
+//!
+//! Each check is called by its number in the proof (I3, I4 ...). For a real Kafka: what commits say is looked at from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use millrace_tests::PATIENCE;
-use millrace_tests::broker::Broker;
-use millrace_tests::broker::kafka::Kafka;
-use millrace_tests::broker::records::{self, NewRecord};
-use millrace_tests::contract::{Channel, Subscription, uid};
-use millrace_tests::plane::{Plane, wait_until_assigned};
-use millrace_tests::process::Process;
-use millrace_tests::subscriber::{Arrival, Subscriber};
-use millrace_tests::wait::wait_for;
+use crate::PATIENCE;
+use crate::broker::Broker;
+use crate::broker::kafka::Kafka;
+use crate::broker::records::{self, NewRecord};
+use crate::contract::{Channel, Subscription, uid};
+use crate::plane::{Plane, wait_until_assigned};
+use crate::process::Process;
+use crate::subscriber::{Arrival, Subscriber};
+use crate::wait::wait_for;
 
 /// One channel on a real Kafka, without an ingress.
-pub(crate) struct Rig<'a> {
-    pub(crate) kafka: &'a Kafka,
-    pub(crate) plane: Plane,
-    pub(crate) channel: Channel,
+#[derive(Debug)]
+pub struct Rig<'a> {
+    /// The broker.
+    pub kafka: &'a Kafka,
+    /// The folders.
+    pub plane: Plane,
+    /// The channel.
+    pub channel: Channel,
 }
 
 impl<'a> Rig<'a> {
     /// The topic, and a contract with these subscriptions; `consumer` are lines of the consumer's properties.
-    pub(crate) fn new(
-        kafka: &'a Kafka,
-        name: &str,
-        partitions: i32,
-        consumer: &str,
-        subscriptions: &[Subscription],
-    ) -> Self {
+    ///
+    /// # Panics
+    /// When the topic cannot be created.
+    #[must_use]
+    pub fn new(kafka: &'a Kafka, name: &str, partitions: i32, consumer: &str, subscriptions: &[Subscription]) -> Self {
         let channel = Channel::new(name, &kafka.bootstrap());
         let channel = subscriptions.iter().cloned().fold(channel, Channel::subscribed);
         kafka.create_topic(&channel.topic(), partitions);
@@ -38,7 +44,12 @@ impl<'a> Rig<'a> {
     }
 
     /// Starts a dispatcher and waits until it has its share of every subscription.
-    pub(crate) fn dispatcher(&self) -> Process {
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    #[track_caller]
+    pub fn dispatcher(&self) -> Process {
         let mut dispatcher = self.plane.start_dispatcher();
         for subscription in &self.channel.subscriptions {
             wait_until_assigned(&mut dispatcher, &uid(&self.channel.name, &subscription.name), PATIENCE);
@@ -47,7 +58,10 @@ impl<'a> Rig<'a> {
     }
 
     /// Writes events `PREFIX-N` with one of `keys` keys each, and gives their ids.
-    pub(crate) fn produce(&self, prefix: &str, count: usize, keys: usize) -> Vec<String> {
+    ///
+    /// # Panics
+    /// When one is not acknowledged.
+    pub fn produce(&self, prefix: &str, count: usize, keys: usize) -> Vec<String> {
         let ids: Vec<String> = (0..count).map(|number| format!("{prefix}-{number}")).collect();
         let record = |(number, id): (usize, &String)| event_record(id, Some(&format!("k{}", number % keys)));
         let all: Vec<NewRecord> = ids.iter().enumerate().map(record).collect();
@@ -55,20 +69,36 @@ impl<'a> Rig<'a> {
         ids
     }
 
-    pub(crate) fn group(&self) -> String {
-        self.channel.group(&self.channel.subscriptions.first().unwrap().name)
+    /// The group of the first subscription.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn group(&self) -> String {
+        self.channel.group(&self.channel.subscriptions.first().expect("a rig has a subscription").name)
     }
 
-    pub(crate) fn committed(&self) -> BTreeMap<i32, i64> {
+    /// What that group has committed.
+    #[must_use]
+    pub fn committed(&self) -> BTreeMap<i32, i64> {
         records::committed(&self.kafka.bootstrap(), &self.group(), &self.channel.topic())
     }
 
-    pub(crate) fn wait_for_no_lag(&self) {
+    /// Waits until that group has committed the end of every partition.
+    ///
+    /// # Panics
+    /// When it has not soon after the last delivery.
+    #[track_caller]
+    pub fn wait_for_no_lag(&self) {
         records::wait_for_no_lag(&self.kafka.bootstrap(), &self.group(), &self.channel.topic());
     }
 
     /// As `wait_for_no_lag`, beside a slow subscriber.
-    pub(crate) fn wait_for_no_lag_within(&self, limit: Duration) {
+    ///
+    /// # Panics
+    /// When it has not within `limit`.
+    #[track_caller]
+    pub fn wait_for_no_lag_within(&self, limit: Duration) {
         let bootstrap = self.kafka.bootstrap();
         wait_for("no lag", limit, || {
             let ends = records::end_offsets(&bootstrap, &self.channel.topic());
@@ -78,9 +108,37 @@ impl<'a> Rig<'a> {
         });
     }
 
-    /// I4: no partition is committed beyond a record that is not answered. To be called at any time.
+    /// I4 as an observer sees it: looks at commits again and again while `work` runs, at least once.
+    ///
+    /// # Panics
+    /// When a commit is ahead of the answers.
     #[track_caller]
-    pub(crate) fn check_commits(&self, subscriber: &Subscriber, path: &str) {
+    pub fn watching_commits<T>(&self, subscriber: &Subscriber, path: &str, work: impl FnOnce() -> T) -> T {
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                loop {
+                    self.check_commits(subscriber, path);
+                    if over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    thread::sleep(Duration::from_millis(200));
+                }
+            });
+            // A panic of the work must end the watcher too: the scope waits for it.
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            over.store(true, Ordering::Relaxed);
+            watcher.join().expect("no commit is ahead of the answers");
+            done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// I4: no partition is committed beyond a record that is not answered. To be called at any time.
+    ///
+    /// # Panics
+    /// When one is.
+    #[track_caller]
+    pub fn check_commits(&self, subscriber: &Subscriber, path: &str) {
         // In this order: what is answered only grows, so an old commit can only look better than it is.
         let committed = self.committed();
         let answered: BTreeSet<(i32, i64)> =
@@ -93,21 +151,29 @@ impl<'a> Rig<'a> {
 }
 
 /// A binary-mode event as ingress stores it.
-pub(crate) fn event_record(id: &str, key: Option<&str>) -> NewRecord {
+#[must_use]
+pub fn event_record(id: &str, key: Option<&str>) -> NewRecord {
     let attributes = [("ce_specversion", "1.0"), ("ce_id", id), ("ce_source", "/rig"), ("ce_type", "t")];
     let headers = attributes.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
     NewRecord { key: key.map(|key| key.as_bytes().to_vec()), headers, value: Some(id.as_bytes().to_vec()) }
 }
 
 /// Partition and offset of the record that was delivered.
-pub(crate) fn place(arrival: &Arrival) -> (i32, i64) {
+///
+/// # Panics
+/// When the delivery does not say so.
+#[must_use]
+pub fn place(arrival: &Arrival) -> (i32, i64) {
     let number = |name| arrival.number(name).expect("every delivery says where its record is");
-    (i32::try_from(number("ce-knativekafkapartition")).unwrap(), number("ce-knativekafkaoffset"))
+    (i32::try_from(number("ce-knativekafkapartition")).expect("partitions are small"), number("ce-knativekafkaoffset"))
 }
 
 /// I3 for whole partitions: a record is sent only when all before it in its partition have been answered.
+///
+/// # Panics
+/// When one was sent sooner.
 #[track_caller]
-pub(crate) fn check_order(arrivals: &[Arrival]) {
+pub fn check_order(arrivals: &[Arrival]) {
     let mut answered: BTreeMap<(i32, i64), Instant> = BTreeMap::new();
     for arrival in arrivals {
         let (partition, offset) = place(arrival);
@@ -123,9 +189,12 @@ pub(crate) fn check_order(arrivals: &[Arrival]) {
 }
 
 /// A repeated delivery is in order only if the one before had no answer when its process ended, or got it so shortly
-/// before that no commit could tell.
+/// before that no commit could tell. Gives the number of repeats.
+///
+/// # Panics
+/// When one was repeated without need.
 #[track_caller]
-pub(crate) fn check_repeats(arrivals: &[Arrival], ends: &[Instant], commit_window: Duration) -> usize {
+pub fn check_repeats(arrivals: &[Arrival], ends: &[Instant], commit_window: Duration) -> usize {
     let mut last: BTreeMap<(i32, i64), &Arrival> = BTreeMap::new();
     let mut repeats = 0;
     for arrival in arrivals {
