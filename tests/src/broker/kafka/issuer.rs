@@ -66,11 +66,9 @@ impl Issuer {
         });
         let serving = Arc::clone(&shared);
         thread::spawn(move || {
-            for stream in listener.incoming() {
-                // Whoever goes away in between asks again.
-                if let Ok(mut stream) = stream {
-                    drop(serving.serve(&mut stream));
-                }
+            // Whoever goes away in between asks again.
+            for mut stream in listener.incoming().flatten() {
+                drop(serving.serve(&mut stream));
             }
         });
         Self { address, shared }
