@@ -34,7 +34,7 @@ struct Load {
 /// # Errors
 /// When a request is not accepted, or the topic does not hold what was accepted.
 pub(super) fn run(kafka: &Kafka, scale: &Scale, report: &mut Report) -> anyhow::Result<()> {
-    warm_up(kafka, scale)?;
+    warm_up(kafka, scale, "connections")?;
     for &connections in &scale.connections {
         let load = Load { shape: Shape::USUAL, connections };
         rounds(kafka, scale, report, &format!("ingress, {connections} connections"), load)?;
@@ -45,7 +45,7 @@ pub(super) fn run(kafka: &Kafka, scale: &Scale, report: &mut Report) -> anyhow::
 /// # Errors
 /// As [`run`].
 pub(super) fn structured(kafka: &Kafka, scale: &Scale, report: &mut Report) -> anyhow::Result<()> {
-    warm_up(kafka, scale)?;
+    warm_up(kafka, scale, "documents")?;
     for &(structured, kib) in &scale.documents {
         let shape = Shape { structured, data_bytes: kib * 1024 };
         let mode = if structured { "structured" } else { "binary" };
@@ -56,9 +56,9 @@ pub(super) fn structured(kafka: &Kafka, scale: &Scale, report: &mut Report) -> a
 }
 
 /// Java compiles what it uses only after a while; no round is to pay for that.
-fn warm_up(kafka: &Kafka, scale: &Scale) -> anyhow::Result<()> {
+fn warm_up(kafka: &Kafka, scale: &Scale, row: &str) -> anyhow::Result<()> {
     let load = Load { shape: Shape::USUAL, connections: USUAL_CONNECTIONS };
-    let ingress = start(kafka, "limit", &Channel::new("in-warm-up", &kafka.bootstrap()));
+    let ingress = start(kafka, "limit", &Channel::new(&format!("in-warm-up-{row}"), &kafka.bootstrap()));
     measure(kafka, scale, &ingress, load).map(drop)
 }
 
