@@ -161,7 +161,7 @@ async fn accept(
     }
     say_received(head, &event);
     trace.event(&event);
-    let mut sending = trace.send(&target.topic);
+    let mut sending = trace.send(target.topic());
     let stored = match target.begin(&event, sending.headers(), admission) {
         Ok(begun) => target.finish(begun).await,
         Err(error) => Err(error),
@@ -233,7 +233,7 @@ fn say_produced(target: &Target, head: &Parts, event: &Event<'_>, delivered: Del
             event_id = %event.id,
             event_type = %event.ty,
             path = head.uri.path(),
-            topic = target.topic,
+            topic = target.topic(),
             partition = delivered.partition,
             offset = delivered.offset,
             size_bytes = event.data.bytes().map_or(0, <[u8]>::len),

@@ -85,11 +85,11 @@ struct Requests {
     _shown: Arc<Series<IntCounter>>,
 }
 
-/// The series of one target, made with its first event; they go with the last target of the same object. Clones share them.
+/// The series of one target, made with its first event; they go with the last target of the same object, and all its targets share them.
 #[derive(Clone, Debug)]
 pub(crate) struct TargetSeries {
     family: LatencyFamily,
-    own: Arc<OnceLock<Arc<Series<Latency>>>>,
+    own: OnceLock<Arc<Series<Latency>>>,
     type_label: bool,
 }
 
@@ -142,7 +142,7 @@ impl IngressMetrics {
 
     /// The series of a target that has had no event yet.
     pub(crate) fn target(&self) -> TargetSeries {
-        TargetSeries { family: self.latency.clone(), own: Arc::default(), type_label: self.type_label }
+        TargetSeries { family: self.latency.clone(), own: OnceLock::new(), type_label: self.type_label }
     }
 }
 

@@ -26,7 +26,6 @@ use crate::producer::{Begun, Delivered, Outgoing, ProduceError, Producer};
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) resource: Arc<Resource>,
-    pub(crate) topic: String,
     pub(crate) content_mode: ContentMode,
     /// Present: only requests with a token that satisfies it may pass.
     pub(crate) guard: Option<Guard>,
@@ -42,6 +41,11 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// Where its events are stored.
+    pub(crate) fn topic(&self) -> &str {
+        self.resource.topic()
+    }
+
     /// Takes a place for a body of `bytes` before it is read.
     pub(crate) fn admit(&self, bytes: usize) -> Result<Admission, Rejection> {
         self.share.admit(bytes).map_err(|_| self.overloaded())
@@ -49,7 +53,7 @@ impl Target {
 
     /// The refusal when there is no place.
     pub(crate) fn overloaded(&self) -> Rejection {
-        Rejection::Overloaded { topic: self.topic.clone(), retry_after: self.retry_after }
+        Rejection::Overloaded { topic: self.topic().to_owned(), retry_after: self.retry_after }
     }
 
     /// Puts an event on its way to the target's topic.
@@ -59,13 +63,13 @@ impl Target {
         trace: &[TraceHeader<'_>],
         admission: Admission,
     ) -> Result<Begun, ProduceError> {
-        let outgoing = Outgoing { topic: &self.topic, content_mode: self.content_mode, event, trace };
+        let outgoing = Outgoing { topic: self.topic(), content_mode: self.content_mode, event, trace };
         self.producer.begin(&outgoing, admission)
     }
 
     /// Waits until the topic has the event.
     pub(crate) async fn finish(&self, begun: Begun) -> Result<Delivered, ProduceError> {
-        self.producer.finish(begun, &self.topic).await
+        self.producer.finish(begun, self.topic()).await
     }
 
     /// An event is stored: its type may be new. Never waits.

@@ -46,7 +46,7 @@ pub(super) async fn accept(
         .zip(admissions)
         .map(|(event, admission)| {
             say_received(head, event);
-            let sending = trace.send(&target.topic);
+            let sending = trace.send(target.topic());
             (target.begin(event, sending.headers(), admission), sending)
         })
         .collect();

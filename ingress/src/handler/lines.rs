@@ -37,7 +37,7 @@ impl Lines {
     /// two lines is an error all the same, because it is one for the peer and alerts count it.
     pub(super) fn not_produced(&self, target: &Target, head: &Parts, error: &ProduceError) {
         if let Some(suppressed) = self.records.turn(now()) {
-            let (error, topic, uid) = (with_causes(error), &target.topic, &target.resource.uid);
+            let (error, topic, uid) = (with_causes(error), target.topic(), &target.resource.uid);
             let path = head.uri.path();
             error!(topic, uid, error, suppressed, "Failed to send record");
             warn!(path, topic, uid, error, suppressed, "Failed to produce record");

@@ -45,8 +45,8 @@ struct Held {
     since: Instant,
     /// The newest version that worked.
     in_force: Option<Arc<Target>>,
-    /// Why the newest version is not in force.
-    problem: Option<Problem>,
+    /// Why the newest version is not in force. Boxed, because there is seldom one.
+    problem: Option<Box<Problem>>,
     /// The last pass in which the contract had it.
     pass: u64,
 }
@@ -104,7 +104,7 @@ impl Targets {
         for refusal in contract.refused.iter().filter(|refusal| refusal.entry != Entry::Egress) {
             let reason = with_causes(&refusal.error);
             match self.held.get_mut(&refusal.uid).filter(|held| held.pass != self.pass) {
-                Some(held) => (held.problem, held.pass) = (Some(Problem::Refused(reason)), self.pass),
+                Some(held) => (held.problem, held.pass) = (Some(Box::new(Problem::Refused(reason))), self.pass),
                 None => nameless.push((refusal.uid.clone(), reason)),
             }
         }
@@ -118,7 +118,7 @@ impl Targets {
         let table = self.table();
         let report = self.report(contract, nameless);
         self.tell(&report);
-        let any = |is: fn(&Problem) -> bool| self.held.values().any(|held| held.problem.as_ref().is_some_and(is));
+        let any = |is: fn(&Problem) -> bool| self.held.values().any(|held| held.problem.as_deref().is_some_and(is));
         Applied { table, report, retry: any(Problem::may_pass), reading: any(Problem::is_reading) }
     }
 
@@ -135,7 +135,7 @@ impl Targets {
         let (resource, revision, pass) = (Arc::clone(resource), produce.revision, self.pass);
         match self.make(&resource, ingress, produce, since, in_force.as_deref()) {
             Ok(target) => Held { resource, revision, since, in_force: Some(Arc::new(target)), problem: None, pass },
-            Err(problem) => Held { resource, revision, since, in_force, problem: Some(problem), pass },
+            Err(problem) => Held { resource, revision, since, in_force, problem: Some(Box::new(problem)), pass },
         }
     }
 
@@ -178,7 +178,6 @@ impl Targets {
         let series = series.map_or_else(|| self.metrics.target(), |before| before.series.clone());
         Ok(Target {
             resource: Arc::clone(resource),
-            topic: resource.topic().to_owned(),
             content_mode: ingress.content_mode,
             guard,
             max_body_bytes: produce.settings.max_request_size,
@@ -214,13 +213,13 @@ impl Targets {
                 entry: Named::Resource(Arc::clone(
                     held.in_force.as_ref().map_or(&held.resource, |target| &target.resource),
                 )),
-                state: match (&held.in_force, &held.problem) {
+                state: match (&held.in_force, held.problem.as_deref()) {
                     (Some(_), None) => "in force",
                     (Some(_), Some(_)) => OLDER,
                     (None, Some(Problem::Reading)) => "waits for its Secret",
                     (None, _) => "refused",
                 },
-                reason: held.problem.as_ref().filter(|problem| !problem.is_reading()).map(|it| with_causes(it)),
+                reason: held.problem.as_deref().filter(|problem| !problem.is_reading()).map(|it| with_causes(it)),
                 brokers: held.in_force.as_ref().map(|target| target.producer.contact().clone()),
             })
             .collect();
