@@ -18,6 +18,7 @@ pub mod logging;
 pub mod metrics;
 pub mod properties;
 pub mod secrets;
+pub mod sockets;
 pub mod startup;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]

@@ -3,7 +3,6 @@
 //! Source: dispatcher spec 9.4 (sockets, `connectTimeout`); Vert.x' `sslHandshakeTimeout`.
 
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use millrace_config::properties::SocketSettings;
 use millrace_config::properties::http_client::HttpClientSettings;
-use socket2::SockRef;
+use millrace_runtime::sockets;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
@@ -66,33 +65,10 @@ impl Service<Uri> for Tcp {
         let (socket, limits) = (self.socket.clone(), self.limits);
         Box::pin(async move {
             let stream = connecting.await?.into_inner();
-            set_options(&stream, &socket)?;
+            sockets::set_options(&stream, &socket)?;
             Ok(TokioIo::new(Guarded::new(stream, limits)))
         })
     }
-}
-
-/// Those that the HTTP client does not set itself.
-fn set_options(stream: &TcpStream, options: &SocketSettings) -> io::Result<()> {
-    let socket = SockRef::from(stream);
-    if let Some(linger) = options.linger {
-        socket.set_linger(Some(linger))?;
-    }
-    if let Some(class) = options.traffic_class
-        && stream.peer_addr()?.is_ipv4()
-    {
-        socket.set_tos_v4(class.into())?;
-    }
-    #[cfg(target_os = "linux")]
-    {
-        if options.cork {
-            socket.set_tcp_cork(true)?;
-        }
-        if options.quick_ack {
-            socket.set_tcp_quickack(true)?;
-        }
-    }
-    Ok(())
 }
 
 /// Connects within a time, all steps together; without one a server that never finishes its handshake would hold a

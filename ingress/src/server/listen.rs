@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use millrace_config::properties::SocketSettings;
 use millrace_config::properties::http_server::HttpServerSettings;
+use millrace_runtime::sockets;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
@@ -96,25 +97,11 @@ pub(super) fn configure(stream: &TcpStream, options: &SocketSettings) -> io::Res
         }
         socket.set_tcp_keepalive(&keep_alive)?;
     }
-    if options.linger.is_some() {
-        socket.set_linger(options.linger)?;
-    }
-    if let Some(class) = options.traffic_class {
-        socket.set_tos_v4(class.into())?;
-    }
     #[cfg(target_os = "linux")]
-    {
-        if options.cork {
-            socket.set_tcp_cork(true)?;
-        }
-        if options.quick_ack {
-            socket.set_tcp_quickack(true)?;
-        }
-        if options.user_timeout.is_some() {
-            socket.set_tcp_user_timeout(options.user_timeout)?;
-        }
+    if options.user_timeout.is_some() {
+        socket.set_tcp_user_timeout(options.user_timeout)?;
     }
-    Ok(())
+    sockets::set_options(stream, options)
 }
 
 #[cfg(test)]
