@@ -5,7 +5,6 @@
 //! Source: dispatcher spec 1.9; design row 5; design section 5 (partition queues are split off before the assignment).
 
 use std::collections::VecDeque;
-use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::{self, Thread};
@@ -14,7 +13,6 @@ use std::time::{Duration, Instant};
 use millrace_runtime::kafka_tokens::Keeper;
 use millrace_runtime::throttle::Throttle;
 use rdkafka::TopicPartitionList;
-use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
@@ -30,7 +28,8 @@ use crate::offsets::metadata::Scope;
 use crate::offsets::ranges::Ranges;
 use crate::partition::{Partition, QUEUED_RECORDS, Shared};
 use crate::progress::{Commit, Progress};
-use crate::reply::topic::tokens;
+
+mod client;
 
 /// How often lasting trouble of one kind is logged.
 const REPEAT: Duration = Duration::from_secs(30);
@@ -276,22 +275,6 @@ impl Context {
 fn names(partitions: &TopicPartitionList) -> String {
     let names: Vec<_> = partitions.elements().iter().map(|e| format!("{}-{}", e.topic(), e.partition())).collect();
     names.join(",")
-}
-
-impl ClientContext for Context {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        tokens::token(self.membership.tokens.as_deref())
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        self.membership.shared.pipeline.load().client_told(statistics);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.report(&error, reason);
-    }
 }
 
 impl ConsumerContext for Context {
