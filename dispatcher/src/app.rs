@@ -112,6 +112,9 @@ impl Process {
         let contract = None;
         let mut process =
             Self { env, settings, settings_files: files, file, contract, egresses, readiness, incomplete };
+        for (variable, reason) in process.env.metrics.without_effect() {
+            warn!(variable, reason, "Variable without effect");
+        }
         info!("Dispatcher started");
         let signal = loop {
             tokio::select! {

@@ -95,6 +95,7 @@ pub struct Running {
     admin_stop: CancellationToken,
     drain: Drain,
     telemetry: Telemetry,
+    metrics: IngressMetrics,
     // Ends the watching when dropped.
     _certificate_watch: Watch,
     // Ends the watching of the features when dropped.
@@ -142,7 +143,7 @@ pub async fn start(settings: Settings) -> Result<Running, Problems> {
     let (tokens, oidc) = authenticate(&settings, &drain).await?;
     let telemetry = Telemetry::start(&settings.observability, &settings.env.service, &settings.env.otel, &metrics)?;
     let (routes, tracer) = (outputs.routes.clone(), telemetry.tracer());
-    let ingress = Ingress::new(routes, probes, readiness.clone(), ingress_metrics, tokens, tracer);
+    let ingress = Ingress::new(routes, probes, readiness.clone(), ingress_metrics.clone(), tokens, tracer);
     let server = Server::new(Arc::new(ingress), outputs.http.clone(), drain.clone());
     let connections = server.connections();
     let tls_address = tls.address.subscribe();
@@ -164,6 +165,7 @@ pub async fn start(settings: Settings) -> Result<Running, Problems> {
         admin_stop,
         drain,
         telemetry,
+        metrics: ingress_metrics,
         _certificate_watch: certificate_watch,
         _oidc: oidc,
     })
@@ -241,6 +243,9 @@ fn say_started(settings: &Settings, address: SocketAddr, tls_address: Option<Soc
         let path = path.display();
         warn!(%path, key = warning.key, reason = warning.reason, "Property without the expected effect");
     }
+    for (variable, reason) in settings.env.metrics.without_effect() {
+        warn!(variable, reason, "Variable without effect");
+    }
     let tls_port = tls_address.map(|address| address.port());
     if tls_port.is_none() {
         info!(path = %settings.env.tls.display(), "No TLS key pair: the TLS port opens when there is one");
@@ -275,7 +280,11 @@ impl Running {
         let for_requests = self.drain.remaining() - self.drain.deadline / FLUSH_SHARE;
         let answered = tokio::time::timeout(for_requests, self.connections.wait()).await.is_ok();
         if !answered {
-            warn!(connections = self.connections.len(), "Requests still wait for Kafka, they are given up");
+            // Streams of HTTP/2 count among the connections here, the gauge counts requests alone.
+            match (self.metrics.in_flight(), self.connections.len()) {
+                (0, connections) => info!(connections, "Connections without requests are left open by their clients"),
+                (requests, _) => warn!(requests, "Requests still wait for Kafka, they are given up"),
+            }
         }
         // Only now: routes must exist as long as requests come in on open connections.
         let reconciler = self.reconciler;

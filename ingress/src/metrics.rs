@@ -133,6 +133,11 @@ impl IngressMetrics {
         InFlight(&self.in_flight)
     }
 
+    /// Requests that are not answered yet.
+    pub(crate) fn in_flight(&self) -> i64 {
+        self.in_flight.get()
+    }
+
     /// Counts an answer.
     pub(crate) fn answered(&self, status: StatusCode) {
         if let Some((_, counter)) = self.requests.by_status.iter().find(|(known, _)| *known == status) {

@@ -64,7 +64,7 @@ pub(crate) enum ProduceError {
     QueueFull { topic: String },
     #[error("no Kafka broker for topic {topic} can be reached")]
     NoBroker { topic: String },
-    #[error("Kafka did not acknowledge the record for topic {topic} in time")]
+    #[error("Kafka did not acknowledge the record for topic {topic} in time; it may be stored all the same")]
     TimedOut { topic: String },
     #[error("topic {topic} does not exist")]
     UnknownTopic { topic: String },
@@ -132,8 +132,8 @@ impl Client {
         for (key, value) in settings.client_for(bootstrap_servers, credentials) {
             config.set(key, value);
         }
-        let context = Context::new(bootstrap_servers, series, tokens);
-        config.create_with_context(context).map(|client| Self(Arc::new(client))).map_err(failed)
+        let client = config.create_with_context(Context::new(bootstrap_servers, series, tokens));
+        client.map(|client| Self(Arc::new(client))).map_err(failed)
     }
 
     fn contact(&self) -> &Contact {
@@ -149,10 +149,9 @@ impl Producer {
             bytes: kbytes.map_or(DEFAULT_QUEUE_BYTES, |kbytes| kbytes.saturating_mul(1024)),
         };
         let deadline = settings.deadline.unwrap_or(settings.max_block + settings.delivery_timeout);
-        let contact = client.contact().clone();
-        let patience = settings.max_block.min(deadline);
-        let (budget, recovery) = (Budget::new(limits), Recovery::default());
-        Self { client: Some(client), contact, budget, recovery, patience, deadline, drain }
+        let (contact, patience) = (client.contact().clone(), settings.max_block.min(deadline));
+        let (client, budget, recovery) = (Some(client), Budget::new(limits), Recovery::default());
+        Self { client, contact, budget, recovery, patience, deadline, drain }
     }
 
     /// Whether the brokers are there, as far as is known.
@@ -160,7 +159,7 @@ impl Producer {
         &self.contact
     }
 
-    /// A new target's share of this producer's bounds.
+    /// A new target's share of the bounds.
     pub(crate) fn share(&self) -> Arc<Share> {
         Share::of(&self.budget)
     }

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 mod connection;
+mod frames;
 mod head;
 mod listen;
 mod registry;

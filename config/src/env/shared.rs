@@ -22,9 +22,9 @@ pub struct MetricsEnv {
     pub host: String,
     /// `METRICS_PEM_CERT_PATH` and `METRICS_PEM_KEY_PATH`: with both, metrics are served over TLS.
     pub pem: Option<(PathBuf, PathBuf)>,
-    /// `METRICS_PUBLISH_QUANTILES`: more buckets.
+    /// `METRICS_PUBLISH_QUANTILES`; without effect, like the next three.
     pub publish_quantiles: bool,
-    /// `METRICS_JVM_ENABLED`: process metrics.
+    /// `METRICS_JVM_ENABLED`.
     pub process: bool,
     /// `METRICS_HTTP_CLIENT_ENABLED`.
     pub http_client: bool,
@@ -69,6 +69,20 @@ pub struct AdminEnv {
     /// `MILLRACE_DRAIN_SECONDS`: how long work in flight may take after a signal to end; 25 s when absent, which is
     /// less than Kubernetes waits.
     pub drain: Duration,
+}
+
+impl MetricsEnv {
+    /// Variables that are set and change nothing, each with the reason.
+    pub fn without_effect(&self) -> Vec<(&'static str, &'static str)> {
+        let instead = "there are other metrics of HTTP under names of our own, always";
+        let all = [
+            (self.publish_quantiles, "METRICS_PUBLISH_QUANTILES", "histograms have fine buckets anyway"),
+            (self.process, "METRICS_JVM_ENABLED", "there is no Java virtual machine"),
+            (self.http_client, "METRICS_HTTP_CLIENT_ENABLED", instead),
+            (self.http_server, "METRICS_HTTP_SERVER_ENABLED", instead),
+        ];
+        all.into_iter().filter(|(set, _, _)| *set).map(|(_, name, reason)| (name, reason)).collect()
+    }
 }
 
 impl LogEnv {

@@ -337,3 +337,13 @@ fn the_environment_of_this_process_can_be_read() {
     assert!(ProcessEnv.get("CARGO_PKG_NAME").is_some_and(|name| name == "millrace-config"));
     assert_eq!(ProcessEnv.get("MILLRACE_SURELY_NOT_SET"), None);
 }
+
+#[test]
+fn the_peers_switches_that_change_nothing_are_named_when_they_are_on() {
+    let read = |changes: &[(&str, &str)]| IngressEnv::read(&env(INGRESS, changes)).unwrap().metrics.without_effect();
+    assert_eq!(read(&[]), []);
+    let all = ["PUBLISH_QUANTILES", "JVM_ENABLED", "HTTP_CLIENT_ENABLED", "HTTP_SERVER_ENABLED"];
+    let all = all.map(|name| format!("METRICS_{name}"));
+    let on: Vec<_> = all.iter().map(|name| (name.as_str(), "TRUE")).collect();
+    assert_eq!(read(&on).into_iter().map(|(name, _)| name).collect::<Vec<_>>(), all);
+}

@@ -40,13 +40,15 @@ pub(super) async fn accept(
         // The bytes of the whole body are admitted with the first one.
         admissions.push(target.admit(0).map_err(unknown)?);
     }
+    trace.batch(&events);
     // In their order, so that events with one key stay in it. Each record has a span of its own under the request's.
     let begun: Vec<_> = events
         .iter()
         .zip(admissions)
         .map(|(event, admission)| {
             say_received(head, event);
-            let sending = trace.send(target.topic());
+            let mut sending = trace.send(target.topic());
+            sending.event(event);
             (target.begin(event, sending.headers(), admission), sending)
         })
         .collect();

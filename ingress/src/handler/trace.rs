@@ -52,10 +52,18 @@ impl<'a> RequestTrace<'a> {
 
     /// Says which event the request brought.
     pub(crate) fn event(&mut self, event: &Event<'_>) {
-        let Some(span) = &mut self.span else { return };
-        span.set("messaging.message_id", event.id.as_ref());
-        span.set("messaging.message_source", event.source.as_ref());
-        span.set("messaging.message_type", event.ty.as_ref());
+        if let Some(span) = &mut self.span {
+            name(span, event);
+        }
+    }
+
+    /// Says which event the request brought if it is one, otherwise how many: they are named by the spans of their records.
+    pub(crate) fn batch(&mut self, events: &[Event<'_>]) {
+        match (events, &mut self.span) {
+            ([event], Some(span)) => name(span, event),
+            (events, Some(span)) => span.set("messaging.batch.message_count", events.len().to_string()),
+            (_, None) => {}
+        }
     }
 
     /// A record begins its way to a topic.
@@ -98,12 +106,25 @@ impl Sending<'_> {
         &self.headers
     }
 
+    /// Says which event of a batch it is.
+    pub(crate) fn event(&mut self, event: &Event<'_>) {
+        if let Some(span) = &mut self.span {
+            name(span, event);
+        }
+    }
+
     /// Kafka has not taken the record.
     pub(crate) fn fail(&mut self, error: &dyn std::error::Error) {
         if let Some(span) = &mut self.span {
             span.fail(error.to_string());
         }
     }
+}
+
+fn name(span: &mut OpenSpan, event: &Event<'_>) {
+    span.set("messaging.message_id", event.id.as_ref());
+    span.set("messaging.message_source", event.source.as_ref());
+    span.set("messaging.message_type", event.ty.as_ref());
 }
 
 fn describe(mut span: OpenSpan, head: &Parts) -> OpenSpan {

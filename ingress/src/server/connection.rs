@@ -5,23 +5,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use http::StatusCode;
 use millrace_config::properties::http_server::HttpServerSettings;
 
+use super::frames::Frames;
 use super::head::Traits;
 
-/// How long a client may go on sending what was refused, so that it gets to read the answer.
-const LINGER: Duration = Duration::from_secs(2);
+mod limits;
+
 /// What an HTTP/2 connection begins with.
 const HTTP2_PREFACE: &[u8] = b"PRI ";
-/// How long a client may take to leave, or to finish a head, once it was asked to go and nothing of it is worked on. HTTP/2
-/// ends only when the client has said that it heard; not all clients look while they have nothing to send.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// Idle connections go after this when new ones wait for a place.
-const CROWDED_IDLE: Duration = Duration::from_secs(10);
 
 /// How long a connection without a request so far may still bring its first one while draining: a client that saw its
 /// connection accepted has usually sent it already.
@@ -53,7 +48,7 @@ pub(super) struct Activity {
     opened: u64,
     last_read: Moment,
     last_write: Moment,
-    /// When the first byte of a head came whose end has not come yet.
+    /// When the first byte of a head came whose end has not come yet; with HTTP/2 also of the preface or of a frame.
     head_since: Moment,
     lingering_since: Moment,
     /// Since when it is to leave.
@@ -86,7 +81,9 @@ pub(super) enum Phase {
     HeadBegins,
     /// It has not ended yet.
     HeadGoesOn,
-    /// A body, or HTTP/2.
+    /// Frames of HTTP/2, from the preface on if it was seen to begin.
+    Frames,
+    /// A body.
     Other,
 }
 
@@ -127,7 +124,10 @@ impl Activity {
     pub(super) fn read(&self, bytes: &[u8]) -> Phase {
         let now = self.now();
         self.last_read.store(now, Ordering::Relaxed);
-        if self.is_http2() || self.requests.load(Ordering::Relaxed) > 0 {
+        if self.is_http2() {
+            return Phase::Frames;
+        }
+        if self.requests.load(Ordering::Relaxed) > 0 {
             return Phase::Other;
         }
         if self.head_since.load(Ordering::Relaxed) > 0 {
@@ -136,7 +136,7 @@ impl Activity {
         self.head_since.store(now, Ordering::Relaxed);
         if bytes.starts_with(HTTP2_PREFACE) && self.settings.http2_clear_text {
             self.http2.store(true, Ordering::Relaxed);
-            return Phase::Other;
+            return Phase::Frames;
         }
         Phase::HeadBegins
     }
@@ -149,9 +149,28 @@ impl Activity {
         self.http2.load(Ordering::Relaxed)
     }
 
-    /// HTTP/2 was agreed upon before its first byte.
-    pub(super) fn turn_http2(&self) {
+    fn turn_http2(&self) {
         self.http2.store(true, Ordering::Relaxed);
+    }
+
+    /// HTTP/2 was agreed upon before its first byte: the client owes its preface.
+    pub(super) fn expect_preface(&self) {
+        self.turn_http2();
+        self.owes(true);
+    }
+
+    /// Bytes of HTTP/2 have come, which `frames` follows.
+    pub(super) fn note(&self, frames: &mut Frames, bytes: &[u8]) {
+        if let (Some(owes), false) = (frames.scan(bytes), bytes.is_empty()) {
+            self.owes(owes);
+        }
+    }
+
+    /// Whether an HTTP/2 client is in the middle of a head, or of anything else that it must not let wait.
+    fn owes(&self, owes: bool) {
+        if owes != (self.head_since.load(Ordering::Relaxed) > 0) {
+            self.head_since.store(if owes { self.now() } else { 0 }, Ordering::Relaxed);
+        }
     }
 
     /// What the head on its way in looks like so far.
@@ -241,27 +260,6 @@ impl Activity {
             Signal::Drain | Signal::Evict => Poll::Ready(()),
         };
         std::future::poll_fn(told).await;
-    }
-
-    /// Whether one of the connection's time limits has passed. `crowded`: others wait for its place.
-    pub(super) fn is_over(&self, now: u64, crowded: bool) -> bool {
-        let passed = |moment: u64, limit: Option<Duration>| {
-            let gone = Duration::from_millis(now.saturating_sub(moment));
-            moment > 0 && limit.is_some_and(|limit| gone > limit)
-        };
-        let moment = |moment: &Moment| moment.load(Ordering::Relaxed);
-        let (read, written) = (moment(&self.last_read), moment(&self.last_write));
-        let last = read.max(written);
-        let idle = self.requests.load(Ordering::Relaxed) == 0;
-        let draining = moment(&self.draining_since);
-        let head = if self.http2.load(Ordering::Relaxed) { 0 } else { moment(&self.head_since) };
-        passed(moment(&self.lingering_since), Some(LINGER))
-            || passed(head, self.settings.header_timeout)
-            || passed(last, self.settings.idle_timeout)
-            || passed(read, self.settings.read_idle_timeout)
-            || passed(written, self.settings.write_idle_timeout)
-            || (crowded && idle && passed(last, Some(CROWDED_IDLE)))
-            || (draining > 0 && idle && passed(draining.max(written), Some(FAREWELL)))
     }
 }
 

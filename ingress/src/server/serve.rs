@@ -56,7 +56,7 @@ impl Serving {
         let over_tls = stream.agreed_http2().is_some();
         let (builder, may_upgrade) = match stream.agreed_http2() {
             Some(true) => {
-                self.activity.turn_http2();
+                self.activity.expect_preface();
                 (builder.http2_only(), false)
             }
             Some(false) => (builder.http1_only(), false),
@@ -67,7 +67,7 @@ impl Serving {
         self.drive(io, &builder, (may_upgrade, over_tls)).await;
         let upgrade = self.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(upgrade) = upgrade
-            && let Some(io) = upgrade.begin().await
+            && let Some(io) = upgrade.begin(Arc::clone(&self.activity)).await
         {
             let builder = super::builder(&self.settings, &self.connections).http2_only();
             self.drive(io, &builder, (false, over_tls)).await;

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::connection::Activity;
+use super::frames::Frames;
 use crate::error::{Answer, Rejection, empty};
 
 const SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
@@ -105,10 +108,13 @@ pub(super) async fn prepare(head: &mut Parts, body: &mut Incoming, arrival: Opti
 
 impl Upgrade {
     /// The connection as HTTP/2 sees it. Absent when it went away meanwhile.
-    pub(super) async fn begin(self) -> Option<impl Read + Write + Unpin + Send + 'static> {
+    pub(super) async fn begin(self, activity: Arc<Activity>) -> Option<impl Read + Write + Unpin + Send + 'static> {
         let connection = self.connection.await.ok()?;
+        activity.expect_preface();
         Some(TokioIo::new(Injected {
             connection: TokioIo::new(connection),
+            activity,
+            frames: Frames::default(),
             stage: Stage::Preface,
             seen: Vec::with_capacity(PREFACE_BYTES + FRAME_HEAD_BYTES),
             request: Bytes::from(self.request),
@@ -183,6 +189,9 @@ fn append_frame(frames: &mut Vec<u8>, kind: u8, flags: u8, payload: &[u8]) {
 /// The connection, with the request put in behind the client's preface and its first frame.
 struct Injected {
     connection: TokioIo<Upgraded>,
+    activity: Arc<Activity>,
+    /// Of the client: what it sent along with its request never comes by the socket again.
+    frames: Frames,
     stage: Stage,
     seen: Vec<u8>,
     request: Bytes,
@@ -206,6 +215,7 @@ impl Injected {
         let (space, _) = space.split_at_mut(most);
         let mut part = ReadBuf::new(space);
         ready!(Pin::new(&mut self.connection).poll_read(cx, &mut part))?;
+        self.activity.note(&mut self.frames, part.filled());
         buf.put_slice(part.filled());
         if matches!(self.stage, Stage::Preface) {
             self.seen.extend_from_slice(part.filled());
@@ -241,7 +251,13 @@ impl AsyncRead for Injected {
                 }
                 Poll::Ready(Ok(()))
             }
-            Stage::Through => Pin::new(&mut self.connection).poll_read(cx, buf),
+            Stage::Through => {
+                let before = buf.filled().len();
+                let this = &mut *self;
+                let polled = Pin::new(&mut this.connection).poll_read(cx, buf);
+                this.activity.note(&mut this.frames, buf.filled().get(before..).unwrap_or_default());
+                polled
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::{Activity, Phase};
+use super::frames::Frames;
 use super::head::{Head, Traits};
 use crate::error::Rejection;
 
@@ -27,6 +28,7 @@ pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
     head: Head,
+    frames: Frames,
     traits: Traits,
     /// Said in place of hyper's words, and not written yet.
     instead: Vec<u8>,
@@ -41,6 +43,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
             stream,
             activity,
             head: Head::default(),
+            frames: Frames::default(),
             traits: Traits::default(),
             instead: Vec::new(),
             written: 0,
@@ -53,6 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
         match self.activity.read(read) {
             Phase::HeadBegins => self.head.begin(),
             Phase::HeadGoesOn => {}
+            Phase::Frames => return self.activity.note(&mut self.frames, read),
             Phase::Other => return,
         }
         self.traits = self.head.scan(read);

@@ -15,6 +15,12 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Resident memory that an attack may cost.
 const ROOM_KIB: u64 = 32 * 1024;
+/// And what one open connection may cost that has sent part of a head, in a build without optimisation: hyper's buffer is
+/// 8 KiB of it.
+const CONNECTION_KIB: u64 = 40;
+/// Connections at a time, and one after the other.
+const OPEN: usize = 5000;
+const IN_TURN: usize = 5000;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -137,15 +143,14 @@ async fn floods_end_their_connection_and_cost_little_memory() {
             client.write(frame(1, 5, 1, &bomb)).await;
             // HTTP/1: more headers, a longer line, more of everything than any client needs.
             let many = event("/ns/name").replace("ce-id: 1", &format!("ce-id: evil{}", "\r\na: b".repeat(100_000)));
-            for (request, status) in
-                [(many, 431), (event(&long_path(1_000_000)).replace("ce-id: 1", "ce-id: evil"), 414)]
+            for (request, status) in [(many, 431), (event(&long_path(1 << 20)).replace("ce-id: 1", "ce-id: evil"), 414)]
             {
                 let mut client = Client::connect(address).await;
                 client.write(request).await;
                 assert_eq!(client.answer().await.status, status);
                 client.closed().await;
             }
-            for _ in 0..500 {
+            for _ in 0..IN_TURN {
                 let mut client = Client::connect(address).await;
                 client.write("POST /ns/name HTTP/1.1\r\nHost: x\r\nce-id: evil\r\n").await;
             }
@@ -153,7 +158,24 @@ async fn floods_end_their_connection_and_cost_little_memory() {
     )
     .await;
     let after = resident_kib(id);
+    println!("floods: {before} KiB grew to {after} KiB");
     assert!(after - before < ROOM_KIB, "{before} KiB grew to {after} KiB");
+    beside_a_good_client(
+        &broker,
+        address,
+        Box::pin(async {
+            let mut open = Vec::new();
+            for _ in 0..OPEN {
+                let mut client = Client::connect(address).await;
+                client.write("POST /ns/name HTTP/1.1\r\nHost: x\r\nce-id: evil\r\n").await;
+                open.push(client);
+            }
+        }),
+    )
+    .await;
+    let crowded = resident_kib(id);
+    println!("{OPEN} open connections: {after} KiB grew to {crowded} KiB");
+    assert!(crowded - after < OPEN as u64 * CONNECTION_KIB, "{after} KiB grew to {crowded} KiB");
 }
 
 #[tokio::test]
@@ -171,7 +193,7 @@ async fn slow_clients_are_given_up_and_hold_nobody_up() {
         address,
         Box::pin(async {
             let mut slow = JoinSet::new();
-            for number in 0..200 {
+            for number in 0..2000 {
                 slow.spawn(async move {
                     let mut client = Client::connect(address).await;
                     let whole = request("/ns/name", &[("ce-id", "evil")], &"x".repeat(1000));
@@ -193,7 +215,7 @@ async fn slow_clients_are_given_up_and_hold_nobody_up() {
                         && client.stream.write_all(&[byte]).await.is_ok()
                         && begun.elapsed() < LIMIT
                     {
-                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                     client.ended().await;
                     begun.elapsed()
@@ -205,7 +227,7 @@ async fn slow_clients_are_given_up_and_hold_nobody_up() {
             let ended = pour(&mut deaf, Duration::from_secs(10), || Some(asking.clone().into_bytes())).await;
             assert!(ended, "a client that never reads");
             for taken in slow.join_all().await {
-                assert!(taken < Duration::from_secs(10), "{taken:?}");
+                assert!(taken < Duration::from_secs(20), "{taken:?}");
             }
         }),
     )

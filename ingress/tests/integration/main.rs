@@ -20,6 +20,7 @@ mod process;
 mod protocol;
 mod records;
 mod secrets;
+mod slow_http2;
 mod smuggling;
 mod statuses;
 mod telemetry;

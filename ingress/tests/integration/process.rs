@@ -125,6 +125,14 @@ async fn a_bad_log_format_hides_no_other_problem() {
 }
 
 #[tokio::test]
+async fn a_switch_of_the_peers_that_changes_nothing_is_named_at_start() {
+    let mut harness = Harness::new();
+    harness.env.insert("METRICS_PUBLISH_QUANTILES".to_owned(), "true".to_owned());
+    let line = spawn(&harness).line("Variable without effect").await;
+    assert_eq!((line["level"].as_str(), line["variable"].as_str()), (Some("WARN"), Some("METRICS_PUBLISH_QUANTILES")));
+}
+
+#[tokio::test]
 async fn a_missing_contract_is_a_warning_once_and_not_a_refusal() {
     let harness = Harness::new();
     let mut process = spawn(&harness);

@@ -175,6 +175,11 @@ async fn every_event_of_a_batch_has_a_producer_span_of_its_own() {
     let spans = spans(collector, 3).await;
     let producers: Vec<_> = spans.iter().filter(|span| span.kind == "Producer").collect();
     assert_eq!((spans.len(), producers.len()), (3, 2), "{spans:#?}");
+    let server = spans.iter().find(|span| span.kind == "Server").unwrap();
+    assert_eq!(server.attributes["messaging.batch.message_count"], "2");
+    let named: std::collections::BTreeSet<_> =
+        producers.iter().map(|span| span.attributes["messaging.message_id"].as_str()).collect();
+    assert_eq!(named, ["1", "2"].into());
     let carried: std::collections::BTreeSet<_> =
         broker.read("orders", 2).iter().map(|record| record.header("traceparent").unwrap().to_owned()).collect();
     let expected = producers.iter().map(|span| format!("00-{TRACE}-{}-01", span.span_id)).collect();

@@ -29,10 +29,32 @@ fn a_head_must_arrive_in_time_and_an_idle_connection_may_stay() {
 }
 
 #[test]
-fn http_2_has_no_head_to_wait_for() {
+fn an_http_2_client_must_finish_what_it_begins_and_may_be_idle() {
     let activity = activity(&[("millrace.ingress.header.timeout.ms", "1000")]);
-    activity.read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    let mut frames = Frames::default();
+    let mut come = |bytes: &[u8]| {
+        assert_eq!(activity.read(bytes), Phase::Frames);
+        activity.note(&mut frames, bytes);
+    };
+    come(b"PRI * HTTP/2.0\r\n\r\n");
+    assert!(activity.is_over(1002, false), "half a preface");
+    come(b"SM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
     assert!(!activity.is_over(1_000_000, false));
+    at(&activity, 5000);
+    come(b"\0\0\x05\x01\0\0\0\0\x01hello");
+    at(&activity, 5900);
+    come(b"\0\0\x05\x09\0\0\0\0\x01");
+    assert!(!activity.is_over(6000, false));
+    assert!(activity.is_over(6001, false), "a head that drips");
+    come(b"hello\0\0\0\x09\x04\0\0\0\x01");
+    assert!(!activity.is_over(1_000_000, false));
+}
+
+#[test]
+fn who_agreed_on_http_2_owes_its_preface() {
+    let activity = activity(&[("millrace.ingress.header.timeout.ms", "1000")]);
+    activity.expect_preface();
+    assert!(activity.is_over(1002, false));
 }
 
 #[test]
