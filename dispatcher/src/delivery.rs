@@ -23,6 +23,7 @@ use crate::pipeline::Pipeline;
 use crate::pressure::limit::Signal;
 use crate::pressure::line::Turn;
 use crate::pressure::{NotAdmitted, Patience, Report};
+use crate::record::Record;
 use crate::route::Route;
 use crate::sender::{Connection, Outgoing};
 use crate::slot::{Slot, Stopping};
@@ -30,11 +31,10 @@ use crate::spans;
 use request::Trace;
 use retry::{FailedAttempt, NextStep, next_step, spread};
 
-/// Where the event comes from: for logs, the spread of retries and the trace headers.
+/// Where the event comes from: for logs, the spread of retries, the trace headers, and texts that need not be copied.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin<'a> {
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
+    pub(crate) record: &'a Record,
     pub(crate) trace: request::Trace<'a>,
 }
 
@@ -76,7 +76,7 @@ pub(crate) async fn deliver(
             Err(NotAdmitted::Stopping) => return Err(Undelivered::Abandoned),
             Err(NotAdmitted::Down { ask_again_in }) => {
                 number -= 1;
-                let pause = ask_again_in.mul_f64(1.0 + spread(origin.partition, origin.offset, number));
+                let pause = ask_again_in.mul_f64(1.0 + spread(origin.record.partition, origin.record.offset, number));
                 outwait(route, &mut patience, pause, number, slot).await?;
                 continue;
             }
@@ -90,9 +90,10 @@ pub(crate) async fn deliver(
             }
             Err(failure) => Err(failure),
         };
-        admitted.report(report(&result, number, started.elapsed()));
+        let elapsed = started.elapsed();
+        admitted.report(report(&result, number, elapsed));
         pipeline.metrics.attempts.ended(role, &result);
-        let attempt = Attempt { pipeline, role, route, event, origin, number, elapsed: started.elapsed() };
+        let attempt = Attempt { pipeline, role, route, event, origin, number, elapsed };
         let failure = match result {
             Ok(answer) => {
                 attempt.log_success(&answer);
@@ -102,7 +103,7 @@ pub(crate) async fn deliver(
         };
         let failed =
             FailedAttempt { number, retryable: failure.retryable(), retry_after: failure.retry_after(clock::now()) };
-        let step = next_step(&route.policy, failed, spread(origin.partition, origin.offset, number));
+        let step = next_step(&route.policy, failed, spread(origin.record.partition, origin.record.offset, number));
         attempt.log_failure(&failure, step);
         let pause = match step {
             NextStep::GiveUp => {
@@ -205,8 +206,8 @@ impl Attempt<'_> {
                 warn!(
                     event_id = %self.event.id,
                     subscription = %self.pipeline.egress.reference.name,
-                    partition = self.origin.partition,
-                    offset = self.origin.offset,
+                    partition = self.origin.record.partition,
+                    offset = self.origin.record.offset,
                     role = self.role.as_str(),
                     target = %self.route.text,
                     attempts = self.number,

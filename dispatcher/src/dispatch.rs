@@ -10,6 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use millrace_event::{Event, EventError, kafka_binding, source_record};
 use millrace_runtime::telemetry::OpenSpan;
+use smallvec::SmallVec;
 use tracing::{debug, error};
 
 use crate::dead_letter;
@@ -25,6 +26,9 @@ use crate::slot::{Slot, Stopping};
 use crate::spans;
 use crate::undelivered;
 
+/// Names and values; more of them than nearly all events have take an allocation.
+type Headers<'a> = SmallVec<[(&'a str, Option<&'a [u8]>); 16]>;
+
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dispatched {
@@ -39,15 +43,15 @@ pub(crate) enum Dispatched {
 /// Dropping the future abandons the record; a request that is being sent is cut.
 pub(crate) async fn dispatch(pipeline: &Pipeline, record: &Record, slot: &mut Slot) -> Dispatched {
     let started = Instant::now();
-    let trace = Trace::of(record.headers());
+    let (trace, decoded) = decode(pipeline, record);
     let mut receiving = spans::receive(pipeline, record, trace);
-    let event = match decode(pipeline, record) {
+    let event = match decoded {
         Ok(event) => event,
         Err(reason) => return invalid(pipeline, record, &reason),
     };
     spans::decoded(receiving.as_mut(), &event, slot);
     let trace = Trace { span: receiving.as_ref(), ..trace };
-    let origin = Origin { partition: record.partition, offset: record.offset, trace };
+    let origin = Origin { record, trace };
     if let Some(later) = slot.later() {
         let resumed = Box::pin(resume(pipeline, record, &event, origin, later, slot)).await;
         return ended(pipeline, record, &event, resumed, receiving, slot);
@@ -56,14 +60,15 @@ pub(crate) async fn dispatch(pipeline: &Pipeline, record: &Record, slot: &mut Sl
         Ok(matches) => matches,
         Err(Stopping) => return Dispatched::Abandoned,
     };
+    let decoded = Instant::now();
     if slot.attempts_before() == 0 {
-        pipeline.metrics.processed(&event.ty, started.elapsed());
+        pipeline.metrics.processed(&event.ty, decoded.duration_since(started));
     }
     if !matches {
         return finished(pipeline, record, &event, Outcome::Filtered);
     }
     let body = kafka_binding::payload(&event).map_or_else(Bytes::new, |data| record.share(data));
-    let sent = slot.first_sent(Instant::now());
+    let sent = slot.first_sent(decoded);
     let failure = match send(pipeline, &event, &body, origin, slot).await {
         Ok(status) => {
             pipeline.metrics.dispatched(&event.ty, Some(status), sent.elapsed());
@@ -150,9 +155,16 @@ async fn keep(
     undelivered::keep(pipeline, record, &failure, slot).await
 }
 
+/// The record's trace context, and the record as an event. Its headers are taken apart once for everybody.
+fn decode<'a>(pipeline: &'a Pipeline, record: &'a Record) -> (Trace<'a>, Result<Event<'a>, EventError>) {
+    let headers: Headers<'a> = record.headers().collect();
+    (Trace::of(headers.iter().copied()), event(pipeline, record, &headers))
+}
+
 /// The record as an event, with where it was read and what the contract sets; the contract wins.
-fn decode<'a>(pipeline: &'a Pipeline, record: &'a Record) -> Result<Event<'a>, EventError> {
-    let mut event = match (kafka_binding::read(record.headers(), record.value()), &pipeline.source_rules) {
+fn event<'a>(pipeline: &'a Pipeline, record: &'a Record, headers: &Headers<'a>) -> Result<Event<'a>, EventError> {
+    let read = kafka_binding::read(headers.iter().copied(), record.value());
+    let mut event = match (read, &pipeline.source_rules) {
         (Ok(event), _) => event,
         (Err(error), None) => return Err(error),
         (Err(_no_event), Some(rules)) => convert(rules, record)?,

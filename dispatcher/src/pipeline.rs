@@ -208,7 +208,7 @@ impl RouteBuilder<'_> {
             pressure: Arc::new(pressure),
             attempt_timeout: self.egress.delivery.attempt_timeout,
             user_agent: user_agent(&self.settings.client),
-            namespace: self.egress.reference.namespace.clone(),
+            namespace: HeaderValue::from_str(&self.egress.reference.namespace).ok(),
             answer,
         })
     }

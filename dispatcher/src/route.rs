@@ -27,8 +27,8 @@ pub(crate) struct Route {
     pub(crate) attempt_timeout: Duration,
     /// `None` sends no `User-Agent`.
     pub(crate) user_agent: Option<HeaderValue>,
-    /// Value of `Kn-Namespace`.
-    pub(crate) namespace: String,
+    /// Value of `Kn-Namespace`; `None` for a text that is none, with which nothing can be sent.
+    pub(crate) namespace: Option<HeaderValue>,
     /// What the body of the target's answer is good for.
     pub(crate) answer: AnswerBody,
 }

@@ -11,10 +11,14 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use crate::uri;
+
+/// Makes shared bytes of a text; whoever has what the text was borrowed from needs no copy.
+pub(crate) type Share<'a> = &'a dyn Fn(&[u8]) -> Bytes;
 
 /// Besides control characters and everything outside ASCII.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
@@ -78,29 +82,29 @@ pub(crate) fn decode_uri(raw: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 /// A URI as a header value: what a header cannot hold is escaped, and its own escapes stay as they are.
-pub(crate) fn encode_uri(text: &str) -> HeaderValue {
-    header_value(utf8_percent_encode(text, UNSAFE).into())
+pub(crate) fn encode_uri(text: &str, share: Share<'_>) -> HeaderValue {
+    header_value(utf8_percent_encode(text, UNSAFE).into(), share)
 }
 
 /// `text` as a header value.
-pub(crate) fn encode(text: &str) -> HeaderValue {
-    header_value(utf8_percent_encode(text, ESCAPED).into())
+pub(crate) fn encode(text: &str, share: Share<'_>) -> HeaderValue {
+    header_value(utf8_percent_encode(text, ESCAPED).into(), share)
 }
 
 /// A content type as a header value. Readers never percent-decode it, so it stays as it is unless a header cannot hold
 /// it at all.
-pub(crate) fn content_type(text: &str) -> HeaderValue {
-    match HeaderValue::from_str(text) {
+pub(crate) fn content_type(text: &str, share: Share<'_>) -> HeaderValue {
+    match HeaderValue::from_maybe_shared(share(text.as_bytes())) {
         Ok(value) if text.is_ascii() => value,
-        _ => header_value(utf8_percent_encode(text, CONTROLS).into()),
+        _ => header_value(utf8_percent_encode(text, CONTROLS).into(), share),
     }
 }
 
-fn header_value(encoded: Cow<'_, str>) -> HeaderValue {
-    match encoded {
-        Cow::Borrowed(text) => HeaderValue::from_str(text),
-        Cow::Owned(text) => HeaderValue::from_maybe_shared(bytes::Bytes::from(text)),
-    }
+fn header_value(encoded: Cow<'_, str>, share: Share<'_>) -> HeaderValue {
+    HeaderValue::from_maybe_shared(match encoded {
+        Cow::Borrowed(text) => share(text.as_bytes()),
+        Cow::Owned(text) => Bytes::from(text),
+    })
     .expect("percent-encoded text has only visible ASCII characters and blanks")
 }
 

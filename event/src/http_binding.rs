@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
@@ -102,29 +103,42 @@ fn attribute_text<'a>(
 /// # Errors
 /// If the map is full or a name is longer than a header's may be (64 KiB).
 pub fn write(event: &Event<'_>, headers: &mut HeaderMap) -> Result<(), EventError> {
+    write_shared(event, headers, &Bytes::copy_from_slice)
+}
+
+/// As [`write`], for an event that was borrowed from shared bytes: `share` makes values of its texts, without a copy of
+/// those that lie in these bytes.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_shared(
+    event: &Event<'_>,
+    headers: &mut HeaderMap,
+    share: &dyn Fn(&[u8]) -> Bytes,
+) -> Result<(), EventError> {
     headers.try_reserve(8 + event.extensions.len()).map_err(|_full| limit("extensions"))?;
     put(headers, SPEC_VERSION, HeaderValue::from_static(event.spec_version.as_str()))?;
-    put(headers, ID, header_text::encode(&event.id))?;
-    put(headers, SOURCE, header_text::encode_uri(&event.source))?;
-    put(headers, TYPE, header_text::encode(&event.ty))?;
+    put(headers, ID, header_text::encode(&event.id, share))?;
+    put(headers, SOURCE, header_text::encode_uri(&event.source, share))?;
+    put(headers, TYPE, header_text::encode(&event.ty, share))?;
     if let Some(content_type) = &event.data_content_type {
-        put(headers, CONTENT_TYPE, header_text::content_type(content_type))?;
+        put(headers, CONTENT_TYPE, header_text::content_type(content_type, share))?;
     }
     if let Some(schema) = &event.data_schema {
         let name = match event.spec_version {
             SpecVersion::V03 => SCHEMA_URL,
             SpecVersion::V10 => DATA_SCHEMA,
         };
-        put(headers, name, header_text::encode_uri(schema))?;
+        put(headers, name, header_text::encode_uri(schema, share))?;
     }
     if let Some(subject) = &event.subject {
-        put(headers, SUBJECT, header_text::encode(subject))?;
+        put(headers, SUBJECT, header_text::encode(subject, share))?;
     }
     if let Some(time) = &event.time {
-        put(headers, TIME, header_text::encode(time))?;
+        put(headers, TIME, header_text::encode(time, share))?;
     }
     for (name, value) in event.extensions.iter() {
-        put(headers, extension_name(name)?, extension_value(value))?;
+        put(headers, extension_name(name)?, extension_value(value, share))?;
     }
     Ok(())
 }
@@ -138,9 +152,9 @@ fn extension_name(name: &str) -> Result<HeaderName, EventError> {
     HeaderName::from_bytes(&header).map_err(|_too_long| limit(name))
 }
 
-fn extension_value(value: &Value<'_>) -> HeaderValue {
+fn extension_value(value: &Value<'_>, share: &dyn Fn(&[u8]) -> Bytes) -> HeaderValue {
     match value {
-        Value::String(text) => header_text::encode(text),
+        Value::String(text) => header_text::encode(text, share),
         Value::Boolean(true) => HeaderValue::from_static("true"),
         Value::Boolean(false) => HeaderValue::from_static("false"),
         Value::Integer(value) => HeaderValue::from(*value),

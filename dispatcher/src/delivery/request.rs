@@ -61,11 +61,13 @@ pub(crate) fn headers(
     attempt: u32,
 ) -> Result<HeaderMap, Failure> {
     let mut headers = HeaderMap::with_capacity(16);
-    http_binding::write(event, &mut headers).map_err(|error| Failure::Unsendable(error.to_string()))?;
+    http_binding::write_shared(event, &mut headers, &|text| origin.record.share(text))
+        .map_err(|error| Failure::Unsendable(error.to_string()))?;
     headers.insert(PREFER, REPLY);
-    let namespace = HeaderValue::from_str(&route.namespace)
-        .map_err(|error| Failure::Unsendable(format!("namespace is not a header value: {error}")))?;
-    headers.insert(KN_NAMESPACE, namespace);
+    let Some(namespace) = &route.namespace else {
+        return Err(Failure::Unsendable("namespace is not a header value".to_owned()));
+    };
+    headers.insert(KN_NAMESPACE, namespace.clone());
     if let Some(user_agent) = &route.user_agent {
         headers.insert(USER_AGENT, user_agent.clone());
     }
@@ -100,7 +102,7 @@ fn next_parent(traceparent: &[u8], origin: &Origin<'_>, attempt: u32) -> Option<
     if !legal || trace_id.bytes().all(|b| b == b'0') || parent_id.bytes().all(|b| b == b'0') {
         return None;
     }
-    let high = spread(origin.partition, origin.offset, attempt).to_bits();
+    let high = spread(origin.record.partition, origin.record.offset, attempt).to_bits();
     let parent = u64::from_str_radix(parent_id, 16).ok()?;
     let span = parent.rotate_left(17) ^ high.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     // All zeroes is not a legal id.
@@ -113,9 +115,11 @@ mod tests {
     //! Which trace contexts are continued.
 
     use super::*;
+    use crate::record::Record;
 
     fn continued(traceparent: &str) -> Option<String> {
-        let origin = Origin { partition: 0, offset: 7, trace: Trace::default() };
+        let record = Record::builder("orders".into(), 0, 7, 0).build();
+        let origin = Origin { record: &record, trace: Trace::default() };
         next_parent(traceparent.as_bytes(), &origin, 1).map(|value| value.to_str().unwrap().to_owned())
     }
 

@@ -20,7 +20,7 @@ async fn deliver_until(shared: &Shared, offset: i64, stopping: &CancellationToke
     let pipeline = shared.pipeline.load();
     let record = keyed_record(offset, None);
     let event = kafka_binding::read(record.headers(), record.value()).unwrap();
-    let origin = Origin { partition: 0, offset, trace: request::Trace::default() };
+    let origin = Origin { record: &record, trace: request::Trace::default() };
     let mut slot = shared.slots.clone().take(record.size_bytes(), stopping.clone()).await.unwrap();
     let body = Bytes::from_static(b"payload");
     deliver(&pipeline, Role::Subscriber, &pipeline.subscriber, &event, &body, origin, &mut slot).await

@@ -1,9 +1,18 @@
 //! Reading and writing of header values.
 
+use bytes::Bytes;
 use http::HeaderValue;
 use proptest::prelude::*;
 
-use super::{content_type, decode, encode, is_plain, raw};
+use super::{decode, is_plain, raw};
+
+fn encode(text: &str) -> HeaderValue {
+    super::encode(text, &Bytes::copy_from_slice)
+}
+
+fn content_type(text: &str) -> HeaderValue {
+    super::content_type(text, &Bytes::copy_from_slice)
+}
 
 #[test]
 fn escapes_are_decoded_once() {
