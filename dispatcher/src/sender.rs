@@ -93,7 +93,7 @@ impl Sender {
         Ok(Connection { sender: self, _permit: permit })
     }
 
-    async fn exchange(&self, outgoing: Outgoing) -> Result<Answer, Failure> {
+    async fn exchange(&self, outgoing: Outgoing, timeout: Duration) -> Result<Answer, Failure> {
         let mut request = Request::new(Full::new(outgoing.body));
         *request.method_mut() = Method::POST;
         *request.headers_mut() = outgoing.headers;
@@ -105,7 +105,7 @@ impl Sender {
                 self.widen();
             }
         };
-        self.client.exchange(request, self.answers, outgoing.answer, seen).await
+        self.client.exchange(request, (self.answers, outgoing.answer), timeout, seen).await
     }
 
     /// The target speaks HTTP/2 after all: requests share connections, so more of them may be under way.
@@ -145,10 +145,7 @@ impl Connection<'_> {
     /// Every status from 300 on, every network error, and answers that are too long.
     /// Dropping the future cuts the connection.
     pub(crate) async fn attempt(self, outgoing: Outgoing, timeout: Duration) -> Result<Answer, Failure> {
-        match tokio::time::timeout(timeout, self.sender.exchange(outgoing)).await {
-            Ok(result) => result,
-            Err(_elapsed) => Err(Failure::TimedOut(timeout)),
-        }
+        self.sender.exchange(outgoing, timeout).await
     }
 }
 

@@ -5,6 +5,7 @@
 //! Source: dispatcher spec 3.3, 3.4, 9.4; design row 17 (system roots).
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::Scheme;
@@ -85,39 +86,44 @@ impl Client {
         Ok(Self::Tls(target.clone(), pool(settings).build(Within::new(connector, settings))))
     }
 
-    /// Sends a request and reads its answer. Says which version of HTTP it came in, if that is known.
+    /// Sends a request and reads its answer, all within `timeout`. Says which version of HTTP it came in, if that is not
+    /// known beforehand.
     ///
     /// # Errors
     ///
-    /// When there is no connection, or it breaks, and as [`Answers::read`].
+    /// When there is no connection, it breaks, or the time is over, and as [`Answers::read`].
     pub(super) async fn exchange(
         &self,
         mut request: Request<Full<Bytes>>,
-        answers: Answers,
-        wanted: AnswerBody,
+        (answers, wanted): (Answers, AnswerBody),
+        timeout: Duration,
         seen: impl FnOnce(Version),
     ) -> Result<Answer, Failure> {
-        let result = match self {
-            Self::Http1(pool) => return pool.exchange(request, answers, wanted).await,
+        let sent = match self {
+            Self::Http1(pool) => return pool.exchange(request, answers, wanted, timeout).await,
             Self::Http2(target, client) => {
                 *request.uri_mut() = target.clone();
-                client.request(request).await
+                client.request(request)
             }
             Self::Tls(target, client) => {
                 *request.uri_mut() = target.clone();
-                client.request(request).await
+                client.request(request)
             }
         };
-        let mut response = result.map_err(|error| {
-            if error.is_connect() {
-                Failure::Connect(with_causes(&error))
-            } else {
-                Failure::Transport(with_causes(&error))
-            }
-        })?;
-        seen(response.version());
-        let handle = response.extensions_mut().remove::<Handle>();
-        answers.read(response, wanted, handle.as_ref()).await
+        let exchange = async {
+            let mut response = sent.await.map_err(|error| {
+                if error.is_connect() {
+                    Failure::Connect(with_causes(&error))
+                } else {
+                    Failure::Transport(with_causes(&error))
+                }
+            })?;
+            seen(response.version());
+            let handle = response.extensions_mut().remove::<Handle>();
+            answers.read(response, wanted, handle.as_ref()).await
+        };
+        // Boxed, since few need it: what most deliveries carry along is small.
+        tokio::time::timeout(timeout, Box::pin(exchange)).await.map_err(|_elapsed| Failure::TimedOut(timeout))?
     }
 }
 

@@ -10,6 +10,7 @@ mod shelf;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -23,7 +24,7 @@ use millrace_config::properties::http_client::HttpClientSettings;
 use millrace_runtime::startup::with_causes;
 use tokio::net::TcpStream;
 use tokio::task::coop::unconstrained;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tower_service::Service;
 
 use super::answer::{AnswerBody, Answers};
@@ -34,6 +35,9 @@ use shelf::Shelf;
 
 /// The port that a `Host` header leaves out.
 const HTTP_PORT: u16 = 80;
+
+/// A time-out that no clock can add to the present is one that never comes.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 type Wire = http1::Connection<TokioIo<Guarded<TcpStream>>, Full<Bytes>>;
 
@@ -55,6 +59,8 @@ struct Open {
     requests: SendRequest<Full<Bytes>>,
     wire: Wire,
     handle: Handle,
+    /// The end of the exchange under way. One for all of them: a timer that is put off costs nothing, a new one a lock.
+    alarm: Pin<Box<Sleep>>,
     /// When the last answer was complete.
     used: Instant,
 }
@@ -62,6 +68,7 @@ struct Open {
 /// How an exchange on one connection ended.
 enum Exchanged {
     Ended(Result<Answer, Failure>),
+    TimedOut,
     /// The connection was closed before anything of the request was written.
     NotBegun(Request<Full<Bytes>>),
 }
@@ -79,39 +86,45 @@ impl Pool {
         }
     }
 
-    /// Sends a request and reads its answer. Dropping the future closes the connection.
+    /// Sends a request and reads its answer, all within `timeout`. Dropping the future closes the connection.
     ///
     /// # Errors
     ///
-    /// As [`Answers::read`], and when there is no connection or it breaks.
+    /// As [`Answers::read`], and when there is no connection, it breaks, or the time is over.
     pub(super) async fn exchange(
         &self,
         mut request: Request<Full<Bytes>>,
         answers: Answers,
         wanted: AnswerBody,
+        timeout: Duration,
     ) -> Result<Answer, Failure> {
+        let now = Instant::now();
+        let deadline = now.checked_add(timeout).unwrap_or(now + NEVER);
         *request.uri_mut() = self.path.clone();
         request.headers_mut().insert(HOST, self.host.clone());
         while let Some(open) = self.shelf.take() {
-            match self.exchange_on(open, request, answers, wanted).await {
+            match self.exchange_on(open, request, answers, wanted, deadline).await {
                 Exchanged::Ended(result) => return result,
+                Exchanged::TimedOut => return Err(Failure::TimedOut(timeout)),
                 Exchanged::NotBegun(again) => request = again,
             }
         }
-        let open = Box::pin(self.connect()).await?;
-        match self.exchange_on(open, request, answers, wanted).await {
+        let connected = Box::pin(timeout_at(deadline, self.connect(deadline))).await;
+        let open = connected.map_err(|_elapsed| Failure::TimedOut(timeout))??;
+        match self.exchange_on(open, request, answers, wanted, deadline).await {
             Exchanged::Ended(result) => result,
+            Exchanged::TimedOut => Err(Failure::TimedOut(timeout)),
             Exchanged::NotBegun(_request) => Err(Failure::Transport("connection closed at once".to_owned())),
         }
     }
 
-    async fn connect(&self) -> Result<Box<Open>, Failure> {
+    async fn connect(&self, deadline: Instant) -> Result<Box<Open>, Failure> {
         let connected = self.connector.clone().call(self.target.clone()).await;
         let stream = connected.map_err(|error| Failure::Connect(with_causes(&*error)))?;
         let handle = stream.inner().handle();
         let (requests, wire) =
             self.builder.handshake(stream).await.map_err(|error| Failure::Connect(with_causes(&error)))?;
-        Ok(Box::new(Open { requests, wire, handle, used: Instant::now() }))
+        Ok(Box::new(Open { requests, wire, handle, alarm: Box::pin(sleep_until(deadline)), used: Instant::now() }))
     }
 
     async fn exchange_on(
@@ -120,7 +133,9 @@ impl Pool {
         request: Request<Full<Bytes>>,
         answers: Answers,
         wanted: AnswerBody,
+        deadline: Instant,
     ) -> Exchanged {
+        open.alarm.as_mut().reset(deadline);
         let sent = open.requests.try_send_request(request);
         let handle = open.handle.clone();
         let answer = pin!(async {
@@ -162,7 +177,14 @@ impl<F: Future<Output = Exchanged>> Future for Driven<'_, F> {
         // The answer waits for nothing but the connection, which was asked just now and will wake this task: a wake-up of
         // its own would only make the task run twice. Without the runtime's budget it never waits for that either.
         let answer = pin!(unconstrained(this.answer.as_mut()));
-        answer.poll(&mut Context::from_waker(Waker::noop()))
+        if let Poll::Ready(exchanged) = answer.poll(&mut Context::from_waker(Waker::noop())) {
+            return Poll::Ready(exchanged);
+        }
+        match &mut this.open {
+            Some(open) => open.alarm.as_mut().poll(context).map(|()| Exchanged::TimedOut),
+            // It says so to everybody who waits, but nobody should depend on that.
+            None => Poll::Ready(Exchanged::Ended(Err(Failure::Transport("connection closed".to_owned())))),
+        }
     }
 }
 
