@@ -6,7 +6,7 @@
 
 mod task;
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -57,6 +57,7 @@ impl Partition {
         let mut running = FuturesUnordered::new();
         let mut taking: Option<Taking> = None;
         let mut alarm = Alarm(Box::pin(sleep_until(Instant::now())));
+        let mut stopping = pin!(self.stopping.clone().cancelled_owned());
         let mut task = Task::new(self);
         loop {
             let stopped = task.stopping.is_cancelled();
@@ -92,7 +93,7 @@ impl Partition {
                 }
                 () = alarm.at(wake_at), if wake_at.is_some() => task.wake(Instant::now()),
                 Some(record) = task.records.recv(), if may_take => task.receive(record),
-                () = task.stopping.cancelled(), if !stopped => {}
+                () = &mut stopping, if !stopped => {}
             }
         }
     }

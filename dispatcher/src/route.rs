@@ -34,6 +34,16 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// How many attempts the target takes at a time.
+    pub(crate) fn at_a_time(&self) -> usize {
+        self.pressure.allowed().min(self.sender.connections_at_most())
+    }
+
+    /// Whether one more attempt could start at once. That there is no room counts as somebody who waits.
+    pub(crate) fn has_room(&self) -> bool {
+        self.pressure.has_room() && self.sender.has_room()
+    }
+
     /// Goes on with what `before` has learnt of the target, if it is the same one.
     pub(crate) fn learn_from(&mut self, before: &Self) {
         if before.pressure.suits(&self.text, self.pressure.settings()) {

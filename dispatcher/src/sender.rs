@@ -48,6 +48,7 @@ pub(crate) struct Sender {
     answers: Answers,
     /// One permit a request; waiting for one is not part of an attempt's time.
     connections: Semaphore,
+    connections_certain: usize,
     /// What HTTP/2 adds to them.
     streams_more: usize,
     widened: AtomicBool,
@@ -66,11 +67,23 @@ impl Sender {
             client: Client::new(target, settings, roots)?,
             answers: Answers::new(settings),
             connections: Semaphore::new(at_a_time(settings)),
+            connections_certain: at_a_time(settings),
             streams_more: streams(settings).saturating_sub(at_a_time(settings)),
             widened: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             waiting_max: settings.max_wait_queue_size.unwrap_or(usize::MAX),
         })
+    }
+
+    /// How many requests may be under way, as far as is known.
+    pub(crate) fn connections_at_most(&self) -> usize {
+        let more = if self.widened.load(Ordering::Relaxed) { self.streams_more } else { 0 };
+        self.connections_certain.saturating_add(more)
+    }
+
+    /// Whether a place among the connections is free.
+    pub(crate) fn has_room(&self) -> bool {
+        self.connections.available_permits() > 0
     }
 
     /// A place among the connections, if one is free.

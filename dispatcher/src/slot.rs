@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::route::Route;
 pub(crate) use held::{Attempts, Parked, Slot};
 use room::{Room, Share};
 
@@ -122,6 +123,15 @@ impl Member {
             || running == 0
             || (running <= bounds.count.available_permits()
                 && running_bytes / 1024 <= bounds.kibibytes.available_permits())
+    }
+}
+
+impl Member {
+    /// Whether a partition that has so many deliveries under way may start one more to this target. A fair share of what
+    /// the target takes at a time it may always have, even if these then wait; more only if there is room at once.
+    pub(crate) fn may_send(&self, running: usize, route: &Route) -> bool {
+        let partitions = self.slots.0.partitions.load(Ordering::Relaxed).max(1);
+        running < (route.at_a_time() / partitions).max(1) || route.has_room()
     }
 }
 

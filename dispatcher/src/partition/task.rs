@@ -26,6 +26,9 @@ use crate::window::{Item, Order, Window};
 /// Progress is told at most this often: often enough for a commit every 100 ms, rarely enough to write metadata.
 const TELL_INTERVAL: Duration = Duration::from_millis(50);
 
+/// How soon a partition looks again for room at its subscriber, if none of its own deliveries ends before.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// How long a record waits whose delivery panicked, which only a bug can make it do.
 const PANIC_PAUSE: Duration = Duration::from_secs(60);
 
@@ -75,6 +78,8 @@ pub(super) struct Task {
     hasher: RandomState,
     running: usize,
     running_bytes: usize,
+    /// When to look again for room at the subscriber; `None` while nothing is held back for want of it.
+    look_at: Option<Instant>,
     /// When to tell the thread about progress; `None` when it knows all.
     tell_at: Option<Instant>,
     told: Option<Instant>,
@@ -95,6 +100,7 @@ impl Task {
             hasher: RandomState::new(),
             running: 0,
             running_bytes: 0,
+            look_at: None,
             tell_at: None,
             told: None,
         }
@@ -133,9 +139,18 @@ impl Task {
     }
 
     /// A slot for the record that should start next.
-    pub(super) fn next_slot(&self) -> NextSlot {
+    pub(super) fn next_slot(&mut self) -> NextSlot {
         // Without a fair share of the slots, one of those that run has to end first.
         let next = self.window.next().filter(|_| self.member.may_start(self.running, self.running_bytes));
+        // What would only wait for room there is left undecoded: it costs memory that is no longer in any cache. Records that
+        // are due again wait all the same: theirs is the first place in that line.
+        let held_back = next.is_some()
+            && !self.window.has_due()
+            && !self.member.may_send(self.running, &self.shared.pipeline.load().subscriber);
+        if held_back {
+            self.look_at.get_or_insert_with(|| Instant::now() + LOOK_AGAIN);
+            return NextSlot::NotNow;
+        }
         let size_bytes = next.map(|next| next.work.record.size_bytes());
         if let Some(slot) = size_bytes.and_then(|size| self.shared.slots.try_take(size, &self.stopping)) {
             return NextSlot::Free(slot);
@@ -217,16 +232,15 @@ impl Task {
 
     pub(super) fn wake_at(&self, stopped: bool) -> Option<Instant> {
         let due = self.window.next_due().filter(|_| !stopped);
-        match (due, self.tell_at) {
-            (Some(due), Some(tell_at)) => Some(due.min(tell_at)),
-            (due, tell_at) => due.or(tell_at),
-        }
+        let look_at = self.look_at.filter(|_| !stopped);
+        [due, look_at, self.tell_at].into_iter().flatten().min()
     }
 
     pub(super) fn wake(&mut self, now: Instant) {
         if self.window.wake(now) {
             self.show_parked();
         }
+        self.look_at = self.look_at.filter(|look_at| *look_at > now);
         if self.tell_at.is_some_and(|tell_at| tell_at <= now) {
             self.tell_now();
         }

@@ -596,3 +596,37 @@ async fn a_first_burst_to_a_slow_subscriber_is_sent_at_least_as_fast_as_by_the_p
     assert!(sent_within(Duration::from_millis(900)) >= 50);
     assert!(began.elapsed() < Duration::from_millis(3900), "{:?}: the peer takes four rounds", began.elapsed());
 }
+
+#[tokio::test]
+async fn a_partition_starts_no_more_than_its_subscriber_takes_at_a_time() {
+    let subscriber = Subscriber::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    subscriber.answer("/subscriber", &[Script { gate: Some(Arc::clone(&gate)), ..Script::status(200) }]);
+    let bench = Bench::start(&subscriber, "UNORDERED", "", "millrace.in.flight.max=10\nmaxPoolSize=4");
+    bench.send(0..20).await;
+    subscriber.wait("/subscriber", 4).await;
+    let neighbour = bench.slots.join();
+    assert!(neighbour.may_start(6, 0) && !neighbour.may_start(7, 0), "four of ten slots are taken");
+    drop(neighbour);
+    gate.add_permits(20);
+    bench.wait_for_commit(20).await;
+}
+
+#[tokio::test]
+async fn room_that_others_make_is_used_while_the_own_deliveries_hang() {
+    let subscriber = Subscriber::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    subscriber.answer("/subscriber", &[Script { gate: Some(Arc::clone(&gate)), ..Script::status(200) }]);
+    let bench = Bench::start(&subscriber, "UNORDERED", "", "maxPoolSize=4");
+    let neighbours: Vec<_> = (0..3).map(|_| bench.slots.join()).collect();
+    let pipeline = bench.pipeline.load();
+    let taken: Vec<_> = (0..3).map(|_| pipeline.subscriber.sender.try_connection().unwrap()).collect();
+    bench.send(0..2).await;
+    subscriber.wait("/subscriber", 1).await;
+    let held_back = || neighbours.iter().all(|other| !other.may_send(1, &pipeline.subscriber));
+    assert!(held_back() && subscriber.arrivals("/subscriber").len() == 1);
+    drop(taken);
+    subscriber.wait("/subscriber", 2).await;
+    gate.add_permits(2);
+    bench.wait_for_commit(2).await;
+}

@@ -53,6 +53,22 @@ pub(crate) struct Admitted<'a> {
     pub(super) probe: bool,
 }
 
+impl Pressure {
+    /// How many attempts may be under way.
+    pub(crate) fn allowed(&self) -> usize {
+        usize::try_from(self.level.load().allowed).unwrap_or(usize::MAX)
+    }
+
+    /// Whether one more may start at once. If not, the level learns that more would be sent if more were allowed.
+    pub(crate) fn has_room(&self) -> bool {
+        let room = self.permits.has_room();
+        if !room {
+            self.crowded();
+        }
+        room
+    }
+}
+
 impl Admitted<'_> {
     /// Tells what came of the attempt, and makes room for the next one.
     pub(crate) fn report(mut self, report: Report) {

@@ -32,6 +32,10 @@ impl Permits {
         self.semaphore.try_acquire().ok().map(|permit| self.permit(permit))
     }
 
+    pub(crate) fn has_room(&self) -> bool {
+        self.semaphore.available_permits() > 0
+    }
+
     /// Waits for a permit. Dropping the future gives up the place in the queue.
     pub(crate) async fn take(&self, turn: Turn) -> Option<Permit<'_>> {
         let _head = self.line.enter(turn).await;
