@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "this is a command-line program; what it prints is its output")]
 
 mod ci;
+mod counts;
 mod deny;
 mod features;
 mod fuzz;
@@ -29,7 +30,8 @@ cargo xtask COMMAND
   fuzz TARGET [--seconds N] [--seed S] [--replay FILE]
                    mutated input for everything that reads from outside; TARGET may be list or all
   bench [ROW]      measure, beside the limit programs where there are some: all (default), smoke, ingress, structured,
-                   steady, dispatcher, slow, egresses, failover, changes, idle, start
+                   steady, dispatcher, slow, egresses, failover, changes, idle, start;
+                   counts: instructions of the codec for one event, with valgrind
   soak SECONDS     mixed subscribers beside processes that are killed at random, on a real Kafka; checks that nothing is
                    lost, repeated without need or leaked (MILLRACE_TEST_SEED chooses the kills)
 
