@@ -10,9 +10,13 @@ use crate::error::{EventError, excerpt};
 use crate::names::RESERVED;
 use crate::value::Value;
 
-/// Most extensions of one event. More is an error: finding a name is a linear search, which must not become a way to
+/// Most extensions that an event may come with. More is an error: finding a name is a linear search, which must not become a way to
 /// burn a core with one request. The Java data plane has no limit.
 pub const MAX_EXTENSIONS: usize = 1024;
+
+/// So many more may be set on an event once it is read: where it was read, what the contract asks for, why it failed. An
+/// event that was taken must not turn out to be none only because it has as many extensions as it may.
+pub const MORE_EXTENSIONS: usize = 64;
 
 /// How many are held without allocating.
 const INLINE: usize = 8;
@@ -59,13 +63,13 @@ impl<'a> Extensions<'a> {
     ///
     /// # Errors
     /// For a name outside `[a-z0-9]+`, for the name of an attribute (of either version of CloudEvents), and when
-    /// there are [`MAX_EXTENSIONS`] already.
+    /// there are [`MAX_EXTENSIONS`] and [`MORE_EXTENSIONS`] already.
     pub fn set(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Value<'a>>) -> Result<(), EventError> {
         let name = name.into();
         if RESERVED.contains(&name.as_ref()) {
             return Err(EventError::ReservedName { name: name.into_owned() });
         }
-        self.insert(name, value.into())
+        self.put(name, value.into(), MAX_EXTENSIONS + MORE_EXTENSIONS)
     }
 
     /// Takes an extension out; the others keep their order.
@@ -80,8 +84,13 @@ impl<'a> Extensions<'a> {
         removed.map(|(_, value)| value)
     }
 
-    /// As [`Self::set`], but leaves it to the caller to know which names are attributes.
+    /// As [`Self::set`] while an event is read: the caller knows which names are attributes, and there may be no more than
+    /// [`MAX_EXTENSIONS`].
     pub(crate) fn insert(&mut self, name: Cow<'a, str>, value: Value<'a>) -> Result<(), EventError> {
+        self.put(name, value, MAX_EXTENSIONS)
+    }
+
+    fn put(&mut self, name: Cow<'a, str>, value: Value<'a>, limit: usize) -> Result<(), EventError> {
         if !is_name(&name) {
             return Err(EventError::ExtensionName { name: excerpt(&name) });
         }
@@ -102,8 +111,8 @@ impl<'a> Extensions<'a> {
             *old = value;
             return Ok(());
         }
-        if INLINE + self.rest.len() == MAX_EXTENSIONS {
-            return Err(EventError::TooManyExtensions { limit: MAX_EXTENSIONS });
+        if INLINE + self.rest.len() >= limit {
+            return Err(EventError::TooManyExtensions { limit });
         }
         self.rest.push((name, value));
         Ok(())
@@ -128,7 +137,7 @@ fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Extensions, MAX_EXTENSIONS};
+    use super::{Extensions, MAX_EXTENSIONS, MORE_EXTENSIONS};
     use crate::{EventError, Value};
 
     fn numbered(count: i32) -> Extensions<'static> {
@@ -154,6 +163,22 @@ mod tests {
             assert_eq!((extensions.len(), extensions.is_empty()), (expected.len(), expected.is_empty()));
             assert_eq!(extensions.clone().into_owned(), extensions);
         }
+    }
+
+    #[test]
+    fn an_event_with_as_many_extensions_as_it_may_have_takes_what_is_added_to_it() {
+        let mut extensions = Extensions::new();
+        for number in 0..MAX_EXTENSIONS {
+            extensions.insert(format!("x{number}").into(), Value::from(1)).unwrap();
+        }
+        let full = EventError::TooManyExtensions { limit: MAX_EXTENSIONS };
+        assert_eq!(extensions.insert("one".into(), Value::from(1)), Err(full));
+        for number in 0..MORE_EXTENSIONS {
+            extensions.set(format!("own{number}"), 1).unwrap();
+        }
+        let full = EventError::TooManyExtensions { limit: MAX_EXTENSIONS + MORE_EXTENSIONS };
+        assert_eq!(extensions.set("one", 1), Err(full));
+        assert_eq!(extensions.set("own0", 2), Ok(()), "a value may always be replaced");
     }
 
     #[test]
@@ -198,8 +223,9 @@ mod tests {
 
     #[test]
     fn there_is_a_limit_and_replacing_still_works_at_it() {
-        let mut extensions = numbered(i32::try_from(MAX_EXTENSIONS).unwrap());
-        assert_eq!(extensions.set("more", 1), Err(EventError::TooManyExtensions { limit: MAX_EXTENSIONS }));
+        let limit = MAX_EXTENSIONS + MORE_EXTENSIONS;
+        let mut extensions = numbered(i32::try_from(limit).unwrap());
+        assert_eq!(extensions.set("more", 1), Err(EventError::TooManyExtensions { limit }));
         assert_eq!(extensions.set("x1023", 1), Ok(()));
     }
 }
