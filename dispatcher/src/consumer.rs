@@ -7,6 +7,7 @@
 
 pub(crate) mod feed;
 mod known;
+mod missing;
 pub(crate) mod rebalance;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use tracing::{debug, info, warn};
 
 use crate::committer::Committer;
 use crate::partition::Shared;
+use missing::Missing;
 use rebalance::{Context, Membership};
 
 /// The thread looks after everything at least this often, should a wake-up have been missed.
@@ -154,6 +156,8 @@ pub(crate) async fn check(mut client: BTreeMap<String, String>) -> Result<(), Co
 /// What the thread works with.
 struct Reader {
     egress: String,
+    topics: Vec<String>,
+    missing: Missing,
     consumer: Arc<BaseConsumer<Context>>,
     committer: Committer,
     /// Set by librdkafka when the main queue has events.
@@ -201,12 +205,14 @@ impl Reader {
         consumer.context().attach(&consumer);
         let topics: Vec<&str> = spec.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics)?;
-        Ok(Self { egress: spec.egress, consumer, committer, eventful, served: Instant::now(), _running: running })
+        let (topics, missing, served) = (spec.topics, Missing::default(), Instant::now());
+        Ok(Self { egress: spec.egress, topics, missing, consumer, committer, eventful, served, _running: running })
     }
 
     fn run(mut self, stop: &Stop) {
         while !stop.requested.load(Ordering::Acquire) {
             self.serve_main_queue();
+            self.look_for_topics();
             let more = self.consumer.context().feed();
             let pause = self.committer.tick(&self.consumer, Instant::now());
             if !more {
@@ -231,7 +237,25 @@ impl Reader {
             match self.consumer.poll(Duration::ZERO) {
                 None => {}
                 Some(Ok(message)) => self.consumer.context().hand_on(&message),
-                Some(Err(error)) => self.consumer.context().report(&error, ""),
+                Some(Err(error)) => {
+                    self.missing.heard(&error, now);
+                    self.consumer.context().report(&error, "");
+                }
+            }
+        }
+    }
+
+    fn look_for_topics(&mut self) {
+        let now = self.served;
+        if !self.missing.is_due(now) {
+            return;
+        }
+        let assigned = self.consumer.context().topics();
+        let unread = self.topics.iter().map(String::as_str).filter(|topic| !assigned.contains(*topic));
+        if self.missing.look(unread, |topic| missing::is_there(&self.consumer, topic), now) {
+            let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+            if let Err(error) = self.consumer.subscribe(&topics) {
+                self.consumer.context().report(&error, "topics cannot be asked for again");
             }
         }
     }

@@ -4,7 +4,10 @@
 //! therefore never contended; it is there because the client's context must be shareable.
 //! Source: dispatcher spec 1.9; design row 5; design section 5 (partition queues are split off before the assignment).
 
-use std::collections::VecDeque;
+mod client;
+mod progress;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::{self, Thread};
@@ -13,7 +16,7 @@ use std::time::{Duration, Instant};
 use millrace_runtime::kafka_tokens::Keeper;
 use millrace_runtime::throttle::Throttle;
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use tokio::runtime::Handle;
@@ -23,13 +26,10 @@ use tracing::{info, warn};
 
 use super::feed::{self, Feed};
 use super::known::{Commits, Known};
-use crate::committer::list::{Committed, list};
 use crate::offsets::metadata::Scope;
 use crate::offsets::ranges::Ranges;
 use crate::partition::{Partition, QUEUED_RECORDS, Shared};
-use crate::progress::{Commit, Progress};
-
-mod client;
+use crate::progress::Progress;
 
 /// How often lasting trouble of one kind is logged.
 const REPEAT: Duration = Duration::from_secs(30);
@@ -114,6 +114,11 @@ impl Context {
             let Membership { egress, group, topics, .. } = &self.membership;
             warn!(%egress, consumer_group = %group, %topics, %error, reason, "Kafka client reports an error");
         }
+    }
+
+    /// Those of which this consumer has partitions.
+    pub(crate) fn topics(&self) -> BTreeSet<Arc<str>> {
+        self.feeds().iter().map(|feed| Arc::clone(&feed.topic)).collect()
     }
 
     /// Tells all partitions to start nothing new, and takes no more partitions.
@@ -226,48 +231,6 @@ impl Context {
         while Instant::now() < deadline && !feeds.iter().all(|feed| feed.task.is_finished()) {
             // No event tells this thread that a task has ended; a rebalance is rare enough to look.
             thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    fn commit_now(&self, consumer: &BaseConsumer<Self>, feeds: &[Feed<Self>]) {
-        let offsets: Vec<Committed> = feeds.iter().filter_map(|feed| self.uncommitted(feed)).collect();
-        if offsets.is_empty() {
-            return;
-        }
-        let result = list(&offsets).and_then(|list| consumer.commit(&list, CommitMode::Sync));
-        if let Err(error) = result {
-            warn!(egress = %self.membership.egress, %error, "last commit failed; records will be delivered again");
-        }
-    }
-
-    /// What is finished and not yet committed. The next progress wakes the thread again.
-    pub(crate) fn progress(&self) -> Vec<Committed> {
-        self.feeds().iter().filter_map(|feed| self.uncommitted(feed)).collect()
-    }
-
-    /// Commits carry offsets only from now on.
-    pub(crate) fn leave_out_metadata(&self) {
-        self.plain_commits.store(true, Ordering::Release);
-    }
-
-    fn uncommitted(&self, feed: &Feed<Self>) -> Option<Committed> {
-        // Forgotten before it is read: progress made in between wakes the thread once more than needed, never once less.
-        feed.progress.seen();
-        let mut commit = feed.progress.commit()?;
-        if self.plain_commits.load(Ordering::Acquire) && !commit.metadata.is_empty() {
-            commit = Arc::new(Commit { offset: commit.offset, metadata: String::new() });
-        }
-        let news = feed.committed.as_ref() != Some(&commit);
-        news.then(|| Committed { topic: Arc::clone(&feed.topic), partition: feed.partition, commit })
-    }
-
-    /// Notes what the broker has acknowledged.
-    pub(crate) fn committed(&self, offsets: &[Committed]) {
-        let mut feeds = self.feeds();
-        for committed in offsets {
-            if let Some(feed) = feeds.iter_mut().find(|feed| feed.is(&committed.topic, committed.partition)) {
-                feed.committed = Some(Arc::clone(&committed.commit));
-            }
         }
     }
 }

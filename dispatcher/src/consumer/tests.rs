@@ -8,6 +8,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::Semaphore;
 
 use super::*;
@@ -83,6 +84,10 @@ impl Broker {
     }
 
     async fn consumer(&self, subscriber: &Subscriber, revoke_wait: Duration) -> ConsumerHandle {
+        self.consumer_of(shared(subscriber, r#","deliveryOrder":"UNORDERED""#, PROPERTIES), revoke_wait).await
+    }
+
+    async fn consumer_of(&self, shared: Shared, revoke_wait: Duration) -> ConsumerHandle {
         let properties = grammar::parse(PROPERTIES.as_bytes()).unwrap();
         let settings = kafka::consumer(&properties).unwrap();
         let client = settings.client_for(&self.cluster.bootstrap_servers(), &Credentials::plaintext(), GROUP, WAIT);
@@ -95,7 +100,7 @@ impl Broker {
             revoke_wait,
             group: GROUP.to_owned(),
             batch: 50,
-            shared: shared(subscriber, r#","deliveryOrder":"UNORDERED""#, PROPERTIES),
+            shared,
         };
         ConsumerHandle::start(spec).await.unwrap()
     }
@@ -244,4 +249,34 @@ async fn the_lag_that_the_client_tells_reaches_the_debug_page() {
     gate.add_permits(3);
     wait_for_lag(0).await;
     consumer.stop(Instant::now() + WAIT).await;
+}
+
+#[tokio::test]
+async fn a_topic_that_may_not_be_read_is_shown_and_read_soon_after_it_may() {
+    for (error, name) in [
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "TopicAuthorizationFailed"),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, "UnknownTopicOrPartition"),
+    ] {
+        let (broker, subscriber) = (Broker::start(1), Subscriber::start().await);
+        broker.produce(0, "event-1").await;
+        broker.cluster.topic_error(TOPIC, error).unwrap();
+        let shared = shared(&subscriber, "", PROPERTIES);
+        let live = Arc::clone(&shared.pipeline.load().live);
+        let consumer = broker.consumer_of(shared, Duration::from_secs(3)).await;
+        let deadline = Instant::now() + WAIT;
+        while live.kafka_error().is_none_or(|shown| !shown.error.contains(name)) {
+            assert!(Instant::now() < deadline, "{:?} is not {name}", live.kafka_error());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        broker.cluster.topic_error(TOPIC, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+        // librdkafka itself would look after minutes.
+        let deadline = Instant::now() + WAIT;
+        while live.assigned() == 0 {
+            assert!(Instant::now() < deadline, "the topic is not read: {:?}", live.kafka_error());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        subscriber.wait("/subscriber", 1).await;
+        assert!(live.kafka_error().is_none());
+        consumer.stop(Instant::now() + WAIT).await;
+    }
 }
