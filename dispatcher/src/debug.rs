@@ -17,7 +17,7 @@ use crate::metrics::kafka::Lag;
 use crate::pipeline::{Pipeline, ReplyRoute};
 use crate::pressure::View;
 use crate::reconcile::Statuses;
-use crate::route::{Route, without_user};
+use crate::route::Route;
 
 /// The dispatcher's own pages.
 pub(crate) fn routes(statuses: watch::Receiver<Statuses>) -> Router {
@@ -83,7 +83,7 @@ impl Running {
     fn of(pipeline: &Pipeline) -> Self {
         let target = |role: Role, route: &Route| {
             let in_flight = pipeline.metrics.in_flight_now(role);
-            (role.as_str(), Target { url: without_user(&route.text), in_flight, pressure: route.pressure.view() })
+            (role.as_str(), Target { url: route.text.clone(), in_flight, pressure: route.pressure.view() })
         };
         let reply = match &pipeline.reply {
             ReplyRoute::ToUrl(route) => Some(target(Role::Reply, route)),

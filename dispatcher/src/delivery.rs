@@ -4,6 +4,7 @@
 //! sending is `sender`'s.
 //! Source: dispatcher spec 3.1 (the request), 5 (retries); design row 6 (a waiting retry frees its slot).
 
+pub(crate) mod lines;
 pub(crate) mod request;
 pub(crate) mod retry;
 
@@ -15,7 +16,6 @@ use http::header::AUTHORIZATION;
 use millrace_event::Event;
 use millrace_runtime::clock;
 use millrace_runtime::telemetry::OpenSpan;
-use tracing::{debug, warn};
 
 use crate::metrics::Role;
 use crate::outcome::{Answer, Failure};
@@ -28,6 +28,7 @@ use crate::route::Route;
 use crate::sender::{Connection, Outgoing};
 use crate::slot::{Slot, Stopping};
 use crate::spans;
+use lines::Attempt;
 use request::Trace;
 use retry::{FailedAttempt, NextStep, next_step, spread};
 
@@ -179,67 +180,6 @@ fn report(result: &Result<Answer, Failure>, number: u32, took: Duration) -> Repo
         Err(failure) => (failure.signal(), failure.reached()),
     };
     Report { signal, reached, first_attempt: number == 1, took }
-}
-
-/// One attempt that ended, for the log.
-struct Attempt<'a> {
-    pipeline: &'a Pipeline,
-    role: Role,
-    route: &'a Route,
-    event: &'a Event<'a>,
-    origin: Origin<'a>,
-    number: u32,
-    elapsed: Duration,
-}
-
-impl Attempt<'_> {
-    fn log_success(&self, answer: &Answer) {
-        self.log(Some(answer.status.as_u16()), None, "delivered", None);
-    }
-
-    fn log_failure(&self, failure: &Failure, step: NextStep) {
-        let status_code = failure.status().map(|status| status.as_u16());
-        match step {
-            NextStep::RetryAfter(pause) => self.log(status_code, Some(failure), "retry", Some(millis(pause))),
-            NextStep::GiveUp => {
-                self.log(status_code, Some(failure), "failed", None);
-                warn!(
-                    event_id = %self.event.id,
-                    subscription = %self.pipeline.egress.reference.name,
-                    partition = self.origin.record.partition,
-                    offset = self.origin.record.offset,
-                    role = self.role.as_str(),
-                    target = %self.route.text,
-                    attempts = self.number,
-                    status_code,
-                    error = %failure,
-                    "Delivery failed"
-                );
-            }
-        }
-    }
-
-    /// The line that the tools of this project wait for.
-    fn log(&self, status_code: Option<u16>, error: Option<&Failure>, outcome: &str, retry_in_ms: Option<f64>) {
-        debug!(
-            event_id = %self.event.id,
-            egress = %self.pipeline.egress.uid,
-            subscription = %self.pipeline.egress.reference.name,
-            role = self.role.as_str(),
-            target = %self.route.text,
-            attempt = self.number,
-            status_code,
-            error = error.map(tracing::field::display),
-            elapsed_ms = millis(self.elapsed),
-            outcome,
-            retry_in_ms,
-            "Delivery attempt"
-        );
-    }
-}
-
-fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
 
 #[cfg(test)]

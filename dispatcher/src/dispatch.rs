@@ -150,6 +150,10 @@ async fn keep(
             Err(Undelivered::Abandoned) => return Err(Undelivered::Abandoned),
             Err(Undelivered::Failed(last)) => failure = Arc::new(last),
         }
+    } else {
+        // The peer's line, which operators look for.
+        let (topic, partition, offset) = (&*record.topic, record.partition, record.offset);
+        error!(egress = %pipeline.egress.uid, topic, partition, offset, "No dead letter sink set");
     }
     slot.begin(Later::Keep(Arc::clone(&failure)));
     undelivered::keep(pipeline, record, &failure, slot).await

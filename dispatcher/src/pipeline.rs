@@ -14,6 +14,7 @@ use millrace_event::filter::{self, Filter, FilterError};
 use millrace_event::source_record::Origin;
 use millrace_event::{Event, EventError, Extensions};
 use millrace_runtime::event_types::{EventTypes, Sighting};
+use millrace_runtime::throttle::EverySecond;
 use tracing::debug;
 
 use crate::delivery::retry::RetryPolicy;
@@ -196,16 +197,18 @@ impl RouteBuilder<'_> {
         let bundles = self.trust_bundles.iter().chain(&target.ca_certs).cloned().collect();
         let sender = Sender::new(&target.url, &self.settings.client, &TrustedRoots { bundles })
             .map_err(|source| PipelineError::Target { target: without_user(&target.text), source })?;
+        let text = without_user(&target.text);
         let policy = policy(&self.egress.delivery, &self.settings.consumer.retry);
-        let pressure = Pressure::new(&target.text, self.pressure(role), self.metrics.pressure.role(role));
+        let pressure = Pressure::new(&text, self.pressure(role), self.metrics.pressure.role(role));
         Ok(Route {
             target: target.url.clone(),
-            text: target.text.clone(),
+            text,
             sender,
             authorization,
             patience: policy.all_pauses(self.settings.consumer.pressure.breaker_wait_max),
             policy,
             pressure: Arc::new(pressure),
+            failures: EverySecond::default(),
             attempt_timeout: self.egress.delivery.attempt_timeout,
             user_agent: user_agent(&self.settings.client),
             namespace: HeaderValue::from_str(&self.egress.reference.namespace).ok(),

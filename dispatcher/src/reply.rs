@@ -10,12 +10,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millrace_event::{Event, http_binding, kafka_binding};
+use tracing::error;
 
 use crate::delivery::request::Trace;
 use crate::delivery::{Origin, Undelivered, deliver};
 use crate::metrics::Role;
 use crate::outcome::{Answer, Failure};
 use crate::pipeline::{Pipeline, ReplyRoute};
+use crate::record::Record;
 use crate::slot::Slot;
 use crate::slot::later::Later;
 use crate::spans;
@@ -34,14 +36,16 @@ pub(crate) async fn handle(
     if matches!(pipeline.reply, ReplyRoute::Discard) {
         return Ok(());
     }
-    let Some(event) = event_of(&answer).map_err(Undelivered::Failed)? else {
+    let Some(event) = event_of(&answer).map_err(|failure| not_handled(pipeline, origin, failure))? else {
         return Ok(());
     };
     match &pipeline.reply {
         ReplyRoute::Discard => Ok(()),
         ReplyRoute::ToUrl(_) => Box::pin(go_on(pipeline, Arc::new(answer), origin, slot)).await,
         ReplyRoute::ToTopic(topic) => {
-            Box::pin(store(pipeline, topic, &event, origin)).await.map_err(Undelivered::Failed)?;
+            Box::pin(store(pipeline, topic, &event, origin))
+                .await
+                .map_err(|failure| not_handled(pipeline, origin, failure))?;
             pipeline.learn(&event);
             Ok(())
         }
@@ -59,7 +63,7 @@ pub(crate) async fn go_on(
     origin: Origin<'_>,
     slot: &mut Slot,
 ) -> Result<(), Undelivered> {
-    let Some(event) = event_of(&answer).map_err(Undelivered::Failed)? else {
+    let Some(event) = event_of(&answer).map_err(|failure| not_handled(pipeline, origin, failure))? else {
         return Ok(());
     };
     match &pipeline.reply {
@@ -69,10 +73,21 @@ pub(crate) async fn go_on(
             slot.begin(Later::Reply(Arc::clone(&answer)));
             deliver(pipeline, Role::Reply, route, &event, &body, origin, slot).await?;
         }
-        ReplyRoute::ToTopic(topic) => store(pipeline, topic, &event, origin).await.map_err(Undelivered::Failed)?,
+        ReplyRoute::ToTopic(topic) => {
+            let stored = store(pipeline, topic, &event, origin).await;
+            stored.map_err(|failure| not_handled(pipeline, origin, failure))?;
+        }
     }
     pipeline.learn(&event);
     Ok(())
+}
+
+/// The text is the peer's; a reply to a URL says so itself when its attempts are used up. Source: dispatcher spec 8.3.
+fn not_handled(pipeline: &Pipeline, origin: Origin<'_>, failure: Failure) -> Undelivered {
+    let Record { topic, partition, offset, .. } = origin.record;
+    let subscription = &*pipeline.egress.reference.name;
+    error!(subscription, topic = &**topic, partition, offset, error = %failure, "Failed to handle subscriber response");
+    Undelivered::Failed(failure)
 }
 
 async fn store(pipeline: &Pipeline, topic: &str, event: &Event<'_>, origin: Origin<'_>) -> Result<(), Failure> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Uri};
+use millrace_runtime::throttle::EverySecond;
 
 use crate::delivery::retry::RetryPolicy;
 use crate::pressure::Pressure;
@@ -14,13 +15,15 @@ use crate::sender::{AnswerBody, Sender};
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) target: Uri,
-    /// The target as the contract spells it.
+    /// The target as the contract spells it, without a user's name and password: for logs and the debug page.
     pub(crate) text: String,
     pub(crate) sender: Sender,
     /// Whether requests carry a token.
     pub(crate) authorization: Authorization,
     pub(crate) policy: RetryPolicy,
     pub(crate) pressure: Arc<Pressure>,
+    /// So that lines about single failed attempts are no flood.
+    pub(crate) failures: EverySecond,
     /// How long one event may wait for the target while it is down.
     pub(crate) patience: Duration,
     /// Limit of a single attempt, connecting and reading the answer included.

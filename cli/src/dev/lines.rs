@@ -176,11 +176,16 @@ fn known(message: &str, fields: &Map<String, Value>) -> Option<Line> {
         "Admin server listening" => Some(Line::Admin { address: text(fields, "address")? }),
         "Record produced" => stored(fields).map(|stored| Line::Step(Step::Stored(stored))),
         "Request refused" => refused(fields),
-        // Each repeats another line, in the words of Knative's receiver.
+        // Each repeats another line, in the words of Knative's receiver or dispatcher.
         "Resource not found"
         | "Method not allowed:"
         | "Failed to get cloudevent from request"
         | "Failed to send record"
+        | "failed to send event to subscriber"
+        | "Failed to send event to subscriber"
+        | "Failed to send event to dead letter sink"
+        | "Failed to handle subscriber response"
+        | "No dead letter sink set"
         | "Failed to startup the receiver"
         | "Failed to reconcile contract generation" => Some(Line::Quiet),
         // Every properties file here is control's, which has told about it with file and line.

@@ -12,7 +12,7 @@ const LINEAR: &str = r#","egressConfig":{"retry":2,"backoffPolicy":"Linear","bac
 const EXACT: &str = "millrace.retry.jitter=0\nmaxPoolSize=100";
 
 /// Delivers the record of this offset to the subscriber of `shared`.
-async fn deliver_one(shared: &Shared, offset: i64) -> Result<Answer, Undelivered> {
+pub(super) async fn deliver_one(shared: &Shared, offset: i64) -> Result<Answer, Undelivered> {
     deliver_until(shared, offset, &CancellationToken::new()).await
 }
 

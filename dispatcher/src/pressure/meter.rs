@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::debug;
 
 use super::line::{Line, Turn};
 use super::rate::Rate;
@@ -28,6 +29,7 @@ impl Meter {
         let _head = self.line.enter(turn).await;
         let wait = self.take();
         if !wait.is_zero() {
+            debug!(wait_ms = wait.as_millis(), "Rate limiter, tokens unavailable");
             tokio::time::sleep(wait).await;
         }
     }

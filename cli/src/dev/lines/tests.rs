@@ -96,7 +96,8 @@ fn warnings_and_errors_keep_their_fields() {
 
 #[test]
 fn a_warning_about_one_event_is_not_said_twice_but_an_error_is() {
-    check(r#"{"level":"WARN","message":"Delivery failed","event_id":"a"}"#, Line::Quiet);
+    check(r#"{"level":"WARN","message":"one delivery","event_id":"a"}"#, Line::Quiet);
+    check(r#"{"level":"ERROR","message":"Failed to send event to subscriber","event_id":"a"}"#, Line::Quiet);
     check(r#"{"level":"WARN","message":"Problem with an object","problem":"x"}"#, Line::Quiet);
     assert!(matches!(read(r#"{"level":"ERROR","message":"lost","event_id":"a"}"#), Line::Trouble(_)));
 }
