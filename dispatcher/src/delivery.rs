@@ -32,6 +32,9 @@ use lines::Attempt;
 use request::Trace;
 use retry::{FailedAttempt, NextStep, next_step, spread};
 
+/// Between two looks of a record that found too many before it. Up to twice as long, so that not all look at once.
+const CROWDED_PAUSE: Duration = Duration::from_millis(500);
+
 /// Where the event comes from: for logs, the spread of retries, the trace headers, and texts that need not be copied.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin<'a> {
@@ -75,6 +78,12 @@ pub(crate) async fn deliver(
         let admitted = match route.pressure.admit(turn, &mut patience, slot.stopping()).await {
             Ok(admitted) => admitted,
             Err(NotAdmitted::Stopping) => return Err(Undelivered::Abandoned),
+            Err(NotAdmitted::Crowded) => {
+                number -= 1;
+                let pause = CROWDED_PAUSE.mul_f64(1.0 + spread(origin.record.partition, origin.record.offset, number));
+                slot.park(number, pause).await.map_err(|Stopping| Undelivered::Abandoned)?;
+                continue;
+            }
             Err(NotAdmitted::Down { ask_again_in }) => {
                 number -= 1;
                 let pause = ask_again_in.mul_f64(1.0 + spread(origin.record.partition, origin.record.offset, number));

@@ -127,7 +127,7 @@ impl Pressure {
     ///
     /// # Errors
     ///
-    /// [`NotAdmitted::Stopping`] as soon as `stopping` is cancelled; [`NotAdmitted::Down`] to those who do not wait in place.
+    /// [`NotAdmitted::Stopping`] as soon as `stopping` is cancelled; the others only for those who do not wait in place.
     pub(crate) async fn admit(
         &self,
         turn: Turn,
@@ -143,7 +143,7 @@ impl Pressure {
             }
         }
         loop {
-            let permit = self.permit(turn, stopping).await?;
+            let permit = self.permit(turn, patience.in_place, stopping).await?;
             let epoch = self.level.load().epoch;
             let now = self.now_millis();
             let probe_limit = u64::try_from(self.settings.attempt_timeout.as_millis()).unwrap_or(u64::MAX);
@@ -171,16 +171,27 @@ impl Pressure {
         }
     }
 
-    async fn permit(&self, turn: Turn, stopping: &CancellationToken) -> Result<Permit<'_>, Stopping> {
+    async fn permit(
+        &self,
+        turn: Turn,
+        in_place: bool,
+        stopping: &CancellationToken,
+    ) -> Result<Permit<'_>, NotAdmitted> {
         if let Some(permit) = self.permits.try_take() {
             return Ok(permit);
+        }
+        // As many again as may be under way keep all permits in use; twice as many before a retry that is due finds no place.
+        let useful = self.level.load().allowed.saturating_mul(if turn == Turn::Retry { 2 } else { 1 });
+        if !in_place && self.permits.waiting() >= useful {
+            self.crowded();
+            return Err(NotAdmitted::Crowded);
         }
         self.crowded();
         let _waiting = self.metrics.waiting(Reason::Limit);
         let permit = tokio::select! {
             biased;
-            () = stopping.cancelled() => return Err(Stopping),
-            permit = self.permits.take(turn) => permit.ok_or(Stopping)?,
+            () = stopping.cancelled() => return Err(NotAdmitted::Stopping),
+            permit = self.permits.take(turn) => permit.ok_or(NotAdmitted::Stopping)?,
         };
         // The level may have changed meanwhile, and the new one must know too that somebody waited.
         self.crowded();

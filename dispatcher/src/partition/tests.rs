@@ -402,6 +402,23 @@ async fn events_whose_dead_letter_sink_is_away_hold_back_no_others() {
 }
 
 #[tokio::test]
+async fn events_whose_dead_letter_sink_hangs_leave_slots_to_others() {
+    let subscriber = Subscriber::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    subscriber.answer("/subscriber", &refusing(200));
+    subscriber.answer("/dead", &[Script { gate: Some(Arc::clone(&gate)), ..Script::status(200) }]);
+    // 50 under way and as many that wait for their turn; more only by parking.
+    let properties = "millrace.in.flight.max=110\nmaxPoolSize=100\n";
+    let bench = Bench::start(&subscriber, "UNORDERED", r#","egressConfig":{"deadLetter":"URL/dead"}"#, properties);
+    bench.send(0..260).await;
+    subscriber.wait("/subscriber", 260).await;
+    assert_eq!(subscriber.arrivals("/dead").len(), 50);
+    gate.add_permits(1000);
+    bench.wait_for_commit(260).await;
+    assert_eq!(subscriber.arrivals("/dead").len(), 200);
+}
+
+#[tokio::test]
 async fn a_dead_letter_that_was_parked_goes_on_where_it_was() {
     let subscriber = Subscriber::start().await;
     let refusal = Script { body: "no room", headers: vec![("kne-kind", "Quota")], ..Script::status(400) };

@@ -13,7 +13,7 @@ use crate::slot::Stopping;
 pub(crate) struct Patience {
     /// How long it may still wait.
     pub(crate) left: Duration,
-    /// It keeps its slot, so that nothing more is read meanwhile. Otherwise [`NotAdmitted::Down`] says when to ask again.
+    /// It keeps its slot, so that nothing more is read meanwhile. Otherwise [`NotAdmitted`] says when to ask again.
     pub(crate) in_place: bool,
 }
 
@@ -22,6 +22,8 @@ pub(crate) struct Patience {
 pub(crate) enum NotAdmitted {
     /// The partition stops.
     Stopping,
+    /// As many have their slot and wait for their turn as is good for anything.
+    Crowded,
     /// The target is down. Whoever waits asks again after this time or somewhat later: not all at once.
     Down { ask_again_in: Duration },
 }

@@ -13,6 +13,7 @@ use super::line::{Line, Turn};
 pub(crate) struct Permits {
     semaphore: Semaphore,
     line: Line,
+    waiting: AtomicU32,
     owed: AtomicU32,
 }
 
@@ -25,7 +26,12 @@ pub(crate) struct Permit<'a> {
 
 impl Permits {
     pub(crate) fn new(number: u32) -> Self {
-        Self { semaphore: Semaphore::new(count(number)), line: Line::default(), owed: AtomicU32::new(0) }
+        Self {
+            semaphore: Semaphore::new(count(number)),
+            line: Line::default(),
+            waiting: AtomicU32::new(0),
+            owed: AtomicU32::new(0),
+        }
     }
 
     pub(crate) fn try_take(&self) -> Option<Permit<'_>> {
@@ -38,8 +44,14 @@ impl Permits {
 
     /// Waits for a permit. Dropping the future gives up the place in the queue.
     pub(crate) async fn take(&self, turn: Turn) -> Option<Permit<'_>> {
+        let _waiting = Waiting::begin(&self.waiting);
         let _head = self.line.enter(turn).await;
         self.semaphore.acquire().await.ok().map(|permit| self.permit(permit))
+    }
+
+    /// How many wait for a permit.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// There were to be `from`, now there are to be `to`.
@@ -60,6 +72,22 @@ impl Permits {
 
     fn permit<'a>(&'a self, permit: SemaphorePermit<'a>) -> Permit<'a> {
         Permit { permit: Some(permit), owed: &self.owed }
+    }
+}
+
+/// One of those who wait.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn begin(waiting: &'a AtomicU32) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

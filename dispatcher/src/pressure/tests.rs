@@ -232,3 +232,27 @@ async fn a_retry_waits_behind_one_first_attempt_for_the_rate() {
     let (firsts, retry) = tokio::join!(firsts, ask(Turn::Retry));
     assert_eq!((firsts, retry), (vec![1, 3, 4, 5, 6], 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_wait_in_place_waits_only_where_few_do() {
+    let (pressure, _metrics) = pressure(settings(2));
+    let stopping = CancellationToken::new();
+    let ask = async |turn: Turn| {
+        let mut elsewhere = Patience { left: Duration::ZERO, in_place: false };
+        pressure.admit(turn, &mut elsewhere, &stopping).await
+    };
+    let under_way = [ask(Turn::First).await.unwrap(), ask(Turn::First).await.unwrap()];
+    let mut waiting: Vec<_> = (0..2).map(|_| Box::pin(ask(Turn::First))).collect();
+    for one in &mut waiting {
+        assert!(futures_util::poll!(one).is_pending());
+    }
+    assert_eq!(ask(Turn::First).await.map(drop), Err(NotAdmitted::Crowded));
+    let mut retry = Box::pin(ask(Turn::Retry));
+    assert!(futures_util::poll!(&mut retry).is_pending(), "there is room for some retries more");
+    drop(under_way);
+    for one in waiting {
+        drop(one.await.unwrap());
+    }
+    drop(retry.await.unwrap());
+    assert!(ask(Turn::First).await.is_ok());
+}
