@@ -195,7 +195,7 @@ fn common(
     let (cluster, kafka_tokens) = (Cluster::new(), KafkaTokens::new(env.aws.clone(), drain.clone()));
     Ok(Common {
         secrets: Secrets::new(cluster.clone()),
-        producers: Producers::new(kafka_tokens.clone()),
+        producers: Producers::new(kafka_tokens.clone()).measured(families.producers.clone()),
         kafka_tokens,
         tokens: Tokens::new(cluster.clone(), drain.clone()),
         reply_keys: ReplyKeys::new(cluster.clone(), &env.system_namespace, drain.clone()),

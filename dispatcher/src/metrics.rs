@@ -17,6 +17,7 @@ use millrace_config::contract::{DeliveryOrder, Egress};
 use millrace_config::env::MetricsEnv;
 use millrace_runtime::clock;
 use millrace_runtime::metrics::family::OwnerLabels;
+use millrace_runtime::metrics::kafka_producer::ProducerFamilies;
 use millrace_runtime::metrics::{CounterFamily, GaugeFamily, Latency, LatencyFamily, Metrics, MetricsError, Series};
 use millrace_runtime::telemetry::Tracer;
 use prometheus::{IntCounter, IntGauge};
@@ -66,6 +67,8 @@ pub(crate) struct DispatcherMetrics {
     attempts: AttemptFamily,
     pressure: PressureFamilies,
     kafka: KafkaFamilies,
+    /// Absent: `DISABLE_KAFKA_CLIENTS_METRICS`.
+    pub(crate) producers: Option<ProducerFamilies>,
     event_types: bool,
     /// 1 while a newer contract waits for files that belong to it.
     pub(crate) contract_incomplete: IntGauge,
@@ -112,6 +115,7 @@ impl DispatcherMetrics {
             attempts: AttemptFamily::register(metrics)?,
             pressure: PressureFamilies::register(metrics)?,
             kafka: KafkaFamilies::register(metrics, !wanted.disable_kafka_clients)?,
+            producers: (!wanted.disable_kafka_clients).then(|| ProducerFamilies::register(metrics)).transpose()?,
             event_types: !wanted.disable_event_type,
             contract_incomplete: metrics
                 .gauge(CONTRACT_INCOMPLETE, "1 while a newer contract waits for shards that belong to it.")?,

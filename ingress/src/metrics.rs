@@ -1,4 +1,4 @@
-//! What ingress measures. All names are here; those of the Kafka client are in `kafka`.
+//! What ingress measures. All names are here; those of Kafka clients are in `runtime`.
 //!
 //! The peer's one meter keeps its name and labels (spec ingress 8.1); ours start with `millrace_ingress_`. Label values
 //! come from closed sets, except the event type, which is capped.
@@ -11,8 +11,6 @@ use millrace_config::contract::Reference;
 use millrace_runtime::metrics::family::OwnerLabels;
 use millrace_runtime::metrics::{CounterFamily, Latency, LatencyFamily, Metrics, MetricsError, Series};
 use prometheus::{IntCounter, IntGauge};
-
-pub(crate) mod kafka;
 
 const DISPATCH_LATENCY: &str = "kn_eventing_dispatch_latency_ms";
 const REQUESTS: &str = "millrace_ingress_requests_total";

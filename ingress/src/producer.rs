@@ -19,6 +19,7 @@ use millrace_event::kafka_binding::{self, RecordHeaders};
 use millrace_event::{Event, EventError};
 use millrace_runtime::drain::Drain;
 use millrace_runtime::kafka_tokens::Keeper;
+use millrace_runtime::metrics::kafka_producer::{ProducerSeries, STATISTICS_MILLIS};
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
@@ -38,8 +39,6 @@ pub(crate) use delivery::Delivered;
 use delivery::{Context, Receipt, Slot, TimedOut};
 use headers::HeaderList;
 use recovery::Recovery;
-
-use crate::metrics::kafka::{ProducerSeries, STATISTICS_MILLIS};
 
 /// Bytes under way when the properties do not say: the peer's default `buffer.memory`.
 const DEFAULT_QUEUE_BYTES: usize = 32 * 1024 * 1024;

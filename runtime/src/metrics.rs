@@ -7,6 +7,7 @@ use prometheus::core::Collector;
 use prometheus::{IntCounter, IntGauge, Opts, Registry, TextEncoder};
 
 pub mod family;
+pub mod kafka_producer;
 pub mod latency;
 
 use crate::build_info;

@@ -20,9 +20,15 @@ const FAILURES: &str = "millrace_dispatcher_kafka_errors_total";
 const VERSION: &str = "librdkafka";
 
 /// Metrics of a client, each with its help.
-const CLIENT: [(&str, &str); 8] = [
+const CLIENT: [(&str, &str); 14] = [
     ("kafka_consumer_coordinator_assigned_partitions", "Partitions assigned to this consumer"),
     ("kafka_consumer_coordinator_rebalance_total", "Rebalances of the group that this consumer took part in"),
+    ("kafka_consumer_coordinator_last_rebalance_seconds_ago", "Seconds since the last of them"),
+    ("kafka_consumer_coordinator_commit_total", "Commits asked for"),
+    ("kafka_consumer_coordinator_heartbeat_total", "Heartbeats sent to the group's coordinator"),
+    ("kafka_consumer_coordinator_join_total", "Times that this consumer asked to join the group"),
+    ("kafka_consumer_coordinator_sync_total", "Times that it asked for its part of an assignment"),
+    ("kafka_consumer_fetch_manager_fetch_total", "Fetches sent to brokers"),
     ("kafka_consumer_fetch_manager_records_lag_max", "The largest lag of any of its partitions"),
     ("kafka_consumer_connection_count", "Connections to brokers"),
     ("kafka_consumer_request_total", "Requests sent to brokers"),
@@ -50,7 +56,8 @@ pub(crate) struct KafkaFamilies {
 
 #[derive(Clone, Debug)]
 struct ClientFamilies {
-    client: [GaugeFamily; 8],
+    /// In the order of `CLIENT`.
+    client: Vec<GaugeFamily>,
     topic: [GaugeFamily; 2],
     records_lag: GaugeFamily,
 }
@@ -79,7 +86,7 @@ impl KafkaFamilies {
             lag: self.lag.series(owner.clone()),
             failures: self.failures.series(owner.clone()),
             clients: self.clients.as_ref().map(|families| ClientSeries {
-                client: families.client.clone().map(|family| family.series(client.clone())),
+                client: families.client.iter().map(|family| family.series(client.clone())).collect(),
                 topic: families.topic.clone().map(|family| family.series(client.clone())),
                 records_lag: families.records_lag.series(client.clone()),
             }),
@@ -89,10 +96,10 @@ impl KafkaFamilies {
 
 impl ClientFamilies {
     fn register(metrics: &Metrics) -> Result<Self, MetricsError> {
-        let [a, b, c, d, e, f, g, h] = CLIENT.map(|(name, help)| metrics.family(name, help, &[]));
+        let client = CLIENT.iter().map(|(name, help)| metrics.family(name, help, &[])).collect::<Result<_, _>>()?;
         let [records, bytes] = TOPIC.map(|(name, help)| metrics.family(name, help, &["topic"]));
         let records_lag = metrics.family(RECORDS_LAG, "Records between position and end", &["topic", "partition"])?;
-        Ok(Self { client: [a?, b?, c?, d?, e?, f?, g?, h?], topic: [records?, bytes?], records_lag })
+        Ok(Self { client, topic: [records?, bytes?], records_lag })
     }
 }
 
@@ -106,7 +113,7 @@ pub(crate) struct KafkaSeries {
 
 #[derive(Clone, Debug)]
 struct ClientSeries {
-    client: [Arc<Series<IntGauge>>; 8],
+    client: Vec<Arc<Series<IntGauge>>>,
     topic: [Arc<Series<IntGauge>>; 2],
     records_lag: Arc<Series<IntGauge>>,
 }
@@ -130,6 +137,12 @@ impl KafkaSeries {
         let values = [
             statistics.cgrp.assignment_size,
             statistics.cgrp.rebalance_cnt,
+            statistics.cgrp.rebalance_age / 1000,
+            statistics.asked("OffsetCommit"),
+            statistics.asked("Heartbeat"),
+            statistics.asked("JoinGroup"),
+            statistics.asked("SyncGroup"),
+            statistics.asked("Fetch"),
             lag_max.unwrap_or(0),
             i64::try_from(connected).unwrap_or(i64::MAX),
             statistics.tx,
@@ -168,12 +181,16 @@ pub(crate) struct Statistics {
 #[serde(default)]
 struct Broker {
     state: String,
+    /// Requests by kind.
+    req: BTreeMap<String, i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Group {
     rebalance_cnt: i64,
+    /// Milliseconds.
+    rebalance_age: i64,
     assignment_size: i64,
 }
 
@@ -221,6 +238,11 @@ impl Statistics {
             records: partition.lag(),
         };
         known.map(lag).collect()
+    }
+
+    /// Requests of this kind, to all brokers.
+    fn asked(&self, kind: &str) -> i64 {
+        self.brokers.values().filter_map(|broker| broker.req.get(kind)).sum()
     }
 
     fn partitions(&self) -> impl Iterator<Item = (&str, &str, &Partition)> {

@@ -5,11 +5,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use millrace_config::contract::credentials::{Credentials, CredentialsError, TokenSource};
 use millrace_config::properties::kafka::ProducerSettings;
 use millrace_runtime::kafka_tokens::KafkaTokens;
+use millrace_runtime::metrics::kafka_producer::ProducerFamilies;
 
 use super::topic::RecordProducer;
 use super::topic::tokens::TokenContext;
@@ -19,6 +21,10 @@ use super::topic::tokens::TokenContext;
 pub(crate) struct Producers {
     in_use: Arc<Mutex<HashMap<Client, Weak<RecordProducer>>>>,
     tokens: KafkaTokens,
+    /// Absent when nobody wants metrics of clients.
+    families: Option<ProducerFamilies>,
+    /// Producers made so far.
+    made: Arc<AtomicU64>,
 }
 
 type Client = (BTreeMap<String, String>, Option<TokenSource>);
@@ -33,7 +39,12 @@ impl fmt::Debug for Producers {
 impl Producers {
     /// None is in use yet; those that need tokens get them from `tokens`.
     pub(crate) fn new(tokens: KafkaTokens) -> Self {
-        Self { in_use: Arc::default(), tokens }
+        Self { in_use: Arc::default(), tokens, families: None, made: Arc::default() }
+    }
+
+    /// Each shows itself in `families` once it is used.
+    pub(crate) fn measured(self, families: Option<ProducerFamilies>) -> Self {
+        Self { families, ..self }
     }
 
     /// The producer in use, or a new one, which connects at its first record.
@@ -55,7 +66,9 @@ impl Producers {
         }
         producers.retain(|_, producer| producer.strong_count() > 0);
         let context = TokenContext(client.1.as_ref().map(|source| self.tokens.keeper(source)));
-        let producer = Arc::new(RecordProducer::new(&client.0, context, settings.max_block));
+        let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
+        let measured = self.families.clone().map(|families| (families, number));
+        let producer = Arc::new(RecordProducer::new(&client.0, context, settings.max_block).measured(measured));
         producers.insert(client, Arc::downgrade(&producer));
         Ok(producer)
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use millrace_event::{Event, kafka_binding};
+use millrace_runtime::metrics::kafka_producer::{ProducerFamilies, ProducerSeries, STATISTICS_MILLIS};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -18,8 +19,10 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use crate::delivery::request::Trace;
 use crate::record::Record;
 
+mod client;
 pub(crate) mod tokens;
 
+use client::Client;
 use tokens::TokenContext;
 
 /// How often a record that waits for room looks for it.
@@ -33,7 +36,10 @@ const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct RecordProducer {
     config: ClientConfig,
     context: TokenContext,
-    producer: OnceLock<FutureProducer<TokenContext>>,
+    producer: OnceLock<FutureProducer<Client>>,
+    /// Where it shows itself once it is used, and as which one.
+    measured: Option<(ProducerFamilies, u64)>,
+    series: OnceLock<ProducerSeries>,
     /// How long a record may wait for room in the producer's queue: `max.block.ms`.
     room_wait: Duration,
     /// Held while the producer is made, so that only one is.
@@ -94,10 +100,16 @@ impl RecordProducer {
             config.set(key, value);
         }
         let (making, topics, ensuring) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
-        Self { config, context, producer: OnceLock::new(), room_wait, making, topics, ensuring }
+        let (producer, series) = (OnceLock::new(), OnceLock::new());
+        Self { config, context, producer, measured: None, series, room_wait, making, topics, ensuring }
     }
 
-    fn producer(&self) -> Result<&FutureProducer<TokenContext>, KafkaError> {
+    /// It shows itself as the producer with this number.
+    pub(crate) fn measured(self, measured: Option<(ProducerFamilies, u64)>) -> Self {
+        Self { measured, ..self }
+    }
+
+    fn producer(&self) -> Result<&FutureProducer<Client>, KafkaError> {
         if let Some(producer) = self.producer.get() {
             return Ok(producer);
         }
@@ -105,7 +117,13 @@ impl RecordProducer {
         match self.producer.get() {
             Some(producer) => Ok(producer),
             None => {
-                let producer = self.config.create_with_context(self.context.clone())?;
+                let series = self.measured.as_ref().map(|(families, number)| families.producer(*number));
+                if let Some(series) = &series {
+                    self.series.get_or_init(|| series.clone());
+                }
+                let mut config = self.config.clone();
+                config.set("statistics.interval.ms", series.as_ref().map_or("0", |_| STATISTICS_MILLIS));
+                let producer = config.create_with_context(Client { tokens: self.context.clone(), series })?;
                 Ok(self.producer.get_or_init(|| producer))
             }
         }
@@ -171,7 +189,12 @@ impl RecordProducer {
         };
         match delivery.await {
             Ok(Ok(_delivered)) => Ok(()),
-            Ok(Err((error, _message))) => Err(StoreError::Kafka(error)),
+            Ok(Err((error, _message))) => {
+                if let Some(series) = self.series.get() {
+                    series.failed();
+                }
+                Err(StoreError::Kafka(error))
+            }
             Err(_cancelled) => Err(StoreError::Closed),
         }
     }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 use millrace_runtime::kafka_tokens::{Keeper, TokenError};
+use millrace_runtime::metrics::kafka_producer::ProducerSeries;
 use millrace_runtime::throttle::Throttle;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
@@ -24,7 +25,6 @@ use tracing::{debug, error, info, warn};
 
 use super::admission::Admission;
 use super::contact::Contact;
-use crate::metrics::kafka::ProducerSeries;
 
 /// Where Kafka stored a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use millrace_config::contract::ContentMode;
 use millrace_config::contract::credentials::{Credentials, TokenSource};
 use millrace_runtime::drain::Drain;
 use millrace_runtime::kafka_tokens::KafkaTokens;
+use millrace_runtime::metrics::kafka_producer::ProducerFamilies;
 
 use super::{Client, ClientError, Producer, Settings};
-use crate::metrics::kafka::ProducerFamilies;
 
 /// What two targets must have in common to share a producer.
 ///

@@ -6,11 +6,11 @@ use millrace_config::env::AwsEnv;
 use millrace_config::properties::{Properties, kafka};
 use millrace_runtime::kafka_tokens::KafkaTokens;
 use millrace_runtime::metrics::Metrics;
+use millrace_runtime::metrics::kafka_producer::ProducerFamilies;
 use rdkafka::mocking::MockCluster;
 
 use super::pool::{Key, Pool};
 use super::*;
-use crate::metrics::kafka::ProducerFamilies;
 
 fn settings(properties: &[(&str, &str)]) -> Settings {
     kafka::producer(&Properties::from_iter(properties.iter().copied())).unwrap()

@@ -5,13 +5,13 @@ use super::*;
 const STATISTICS: &[u8] =
     br#"{"name":"rdkafka#consumer-1","client_id":"rdkafka","type":"consumer","ts":1,"tx":7,"rx":6,
     "tx_bytes":700,"rx_bytes":600,"unknown":[1,{"a":null}],
-    "brokers":{"127.0.0.1:9092/1":{"name":"x","state":"UP","rtt":{"min":1}},"GroupCoordinator":{"state":"INIT"}},
+    "brokers":{"127.0.0.1:9092/1":{"name":"x","state":"UP","rtt":{"min":1},"req":{"Fetch":40,"OffsetCommit":3}},"GroupCoordinator":{"state":"INIT","req":{"OffsetCommit":2,"Heartbeat":5,"JoinGroup":2,"SyncGroup":1}}},
     "topics":{"orders":{"topic":"orders","partitions":{
         "0":{"partition":0,"consumer_lag":5,"rxmsgs":10,"rxbytes":1000},
         "1":{"partition":1,"consumer_lag":-1,"hi_offset":9,"app_offset":-1001,"rxmsgs":2,"rxbytes":200},
         "2":{"partition":2,"consumer_lag":-1,"hi_offset":9,"app_offset":7,"rxmsgs":0,"rxbytes":0},
         "-1":{"partition":-1,"consumer_lag":99,"rxmsgs":99,"rxbytes":99}}}},
-    "cgrp":{"state":"up","rebalance_cnt":3,"assignment_size":2}}"#;
+    "cgrp":{"state":"up","rebalance_cnt":3,"rebalance_age":61234,"assignment_size":2}}"#;
 
 fn egress() -> Egress {
     let contract =
@@ -42,6 +42,12 @@ fn the_client_s_numbers_have_the_peer_s_names() {
     for (name, labels, value) in [
         ("kafka_consumer_coordinator_assigned_partitions", "", 2),
         ("kafka_consumer_coordinator_rebalance_total", "", 3),
+        ("kafka_consumer_coordinator_last_rebalance_seconds_ago", "", 61),
+        ("kafka_consumer_coordinator_commit_total", "", 5),
+        ("kafka_consumer_coordinator_heartbeat_total", "", 5),
+        ("kafka_consumer_coordinator_join_total", "", 2),
+        ("kafka_consumer_coordinator_sync_total", "", 1),
+        ("kafka_consumer_fetch_manager_fetch_total", "", 40),
         ("kafka_consumer_fetch_manager_records_lag_max", "", 5),
         ("kafka_consumer_connection_count", "", 1),
         ("kafka_consumer_request_total", "", 7),

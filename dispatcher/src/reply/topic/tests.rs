@@ -1,6 +1,9 @@
 //! What a broker's refusal to create a topic means, and what happens when the queue is full.
 
+use millrace_runtime::metrics::Metrics;
+use rdkafka::client::ClientContext;
 use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
 
@@ -31,4 +34,28 @@ async fn replies_wait_for_room_in_a_full_queue() {
     let stored = (0..10).map(|_| hasty.store_event("orders", &event, Trace::default()));
     let stored = futures_util::future::join_all(stored).await;
     assert!(stored.iter().any(Result::is_err), "max.block.ms=0 waits for nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_shows_itself_once_it_is_used() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("orders", 1, 1).unwrap();
+    let servers = cluster.bootstrap_servers();
+    let client = [("bootstrap.servers", servers.as_str()), ("linger.ms", "0")];
+    let client = client.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let metrics = Metrics::new();
+    let families = ProducerFamilies::register(&metrics).unwrap();
+    let producer = RecordProducer::new(&client, TokenContext::default(), Duration::ZERO).measured(Some((families, 7)));
+    let labels = r#"client_id="producer-7",kafka_version="librdkafka""#;
+    let shows = |line: &str| metrics.text().lines().any(|shown| shown == line);
+    assert!(!metrics.text().contains("producer-7"));
+    let event = Event::new("1", "/s", "t").unwrap();
+    producer.store_event("orders", &event, Trace::default()).await.unwrap();
+    assert!(shows(&format!("kafka_producer_record_error_total{{{labels}}} 0")), "{}", metrics.text());
+    cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
+    producer.store_event("orders", &event, Trace::default()).await.unwrap_err();
+    assert!(shows(&format!("kafka_producer_record_error_total{{{labels}}} 1")), "{}", metrics.text());
+    let statistics = br#"{"txmsgs":5,"topics":{"orders":{"partitions":{"0":{"txmsgs":5,"txbytes":50}}}}}"#;
+    producer.producer().unwrap().client().context().stats_raw(statistics);
+    assert!(shows(&format!("kafka_producer_topic_record_send_total{{{labels},topic=\"orders\"}} 5")));
 }

@@ -1,4 +1,4 @@
-//! What is measured of the Kafka client: the peer's most used `kafka_producer_*` metrics.
+//! What is measured of Kafka producers: the peer's most used `kafka_producer_*` metrics, for every process that has some.
 //!
 //! librdkafka tells its statistics as JSON every few seconds; this reads what is wanted of them and leaves the rest. The
 //! numbers are the client's own and begin again with each new client, so all of them are gauges here, also those that the
@@ -8,10 +8,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millrace_runtime::metrics::family::{MAX_SERIES_PER_OWNER, OwnerLabels};
-use millrace_runtime::metrics::{GaugeFamily, Metrics, MetricsError, OTHER, Series};
 use prometheus::IntGauge;
 use serde::Deserialize;
+
+use super::family::{MAX_SERIES_PER_OWNER, OwnerLabels};
+use super::{GaugeFamily, Metrics, MetricsError, OTHER, Series};
 
 /// The client library in use. The peer names Kafka's version here.
 const VERSION: &str = "librdkafka";
@@ -37,11 +38,11 @@ const TOPIC: [(&str, &str); 2] = [
 ];
 
 /// Time between two statistics; their size grows with the topics that a producer has written to.
-pub(crate) const STATISTICS_MILLIS: &str = "15000";
+pub const STATISTICS_MILLIS: &str = "15000";
 
 /// The families of the process.
 #[derive(Clone, Debug)]
-pub(crate) struct ProducerFamilies {
+pub struct ProducerFamilies {
     errors: GaugeFamily,
     client: [GaugeFamily; 10],
     topic: [GaugeFamily; 2],
@@ -49,7 +50,7 @@ pub(crate) struct ProducerFamilies {
 
 /// The series of one producer; they disappear when it is dropped.
 #[derive(Clone, Debug)]
-pub(crate) struct ProducerSeries {
+pub struct ProducerSeries {
     errors: Option<IntGauge>,
     _errors_shown: Arc<Series<IntGauge>>,
     client: [Arc<Series<IntGauge>>; 10],
@@ -57,10 +58,12 @@ pub(crate) struct ProducerSeries {
 }
 
 impl ProducerFamilies {
+    /// Registers all families.
+    ///
     /// # Errors
     ///
     /// When a name is taken.
-    pub(crate) fn register(metrics: &Metrics) -> Result<Self, MetricsError> {
+    pub fn register(metrics: &Metrics) -> Result<Self, MetricsError> {
         let errors = metrics.family(ERRORS.0, ERRORS.1, &[])?;
         let [a, b, c, d, e, f, g, h, i, j] = CLIENT.map(|(name, help)| metrics.family(name, help, &[]));
         let [records, bytes] = TOPIC.map(|(name, help)| metrics.family(name, help, &["topic"]));
@@ -68,7 +71,8 @@ impl ProducerFamilies {
     }
 
     /// The series of the producer with this number, called as Java's client calls its producers.
-    pub(crate) fn producer(&self, number: u64) -> ProducerSeries {
+    #[must_use]
+    pub fn producer(&self, number: u64) -> ProducerSeries {
         let owner = OwnerLabels::from([
             ("client_id".to_owned(), format!("producer-{number}")),
             ("kafka_version".to_owned(), VERSION.to_owned()),
@@ -85,7 +89,7 @@ impl ProducerFamilies {
 
 impl ProducerSeries {
     /// Kafka did not take a record.
-    pub(crate) fn failed(&self) {
+    pub fn failed(&self) {
         if let Some(errors) = &self.errors {
             errors.inc();
         }
@@ -93,7 +97,7 @@ impl ProducerSeries {
 
     /// Takes in what the client says, or nothing if it is not what a client writes. Topics beyond the cap of a family are
     /// counted together as `other`.
-    pub(crate) fn told(&self, json: &[u8]) {
+    pub fn told(&self, json: &[u8]) {
         let Ok(statistics) = serde_json::from_slice::<Statistics>(json) else { return };
         for (series, value) in self.client.iter().zip(statistics.values()) {
             series.set(&[], value);
