@@ -56,9 +56,10 @@ fn text(random: &mut Random, most: u64) -> String {
     (0..count).map(|_| *random.choose(&PIECES)).collect()
 }
 
-/// Unreserved characters and escapes, which belong to the URI and are not to be touched.
+/// Unreserved characters and escapes, which belong to the URI and are not to be touched. Those of characters outside ASCII
+/// are in capitals: they come out as the writing side makes them.
 fn uri_part(random: &mut Random) -> String {
-    const PIECES: [&str; 12] = ["a", "b", "/", "-", "_", ".", "~", "%2F", "%20", "%41", "%e2%82%ac", "1"];
+    const PIECES: [&str; 12] = ["a", "b", "/", "-", "_", ".", "~", "%2F", "%20", "%41", "%E2%82%AC", "1"];
     let count = 1 + random.below(8);
     (0..count).map(|_| *random.choose(&PIECES)).collect()
 }
