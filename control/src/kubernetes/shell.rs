@@ -170,10 +170,9 @@ impl Shell {
 
     /// Brings everything as far as it goes without waiting.
     fn pass(&mut self) {
-        let Some(snapshot) = self.look() else { return };
+        let Some(Snapshot { objects, facts }) = self.look() else { return };
         self.metrics.readings.inc();
         self.aim();
-        let Snapshot { objects, facts } = snapshot;
         self.observed.cluster = facts;
         self.observed.cluster.account_failures = self.writes.failures(Aspect::Account);
         self.adopt();

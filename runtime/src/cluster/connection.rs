@@ -131,7 +131,8 @@ async fn send(client: &Client, what: &str, call: &Call) -> Result<Bytes, Cluster
     let request = Request::builder()
         .method(&call.method)
         .uri(&call.path)
-        .header(ACCEPT, "application/json")
+        // As kubectl asks. JSON alone would be refused: keys of the issuer come as application/jwk-set+json only.
+        .header(ACCEPT, "application/json, */*")
         .header(CONTENT_TYPE, "application/json")
         .header(USER_AGENT, concat!("Millrace/", env!("CARGO_PKG_VERSION")))
         .body(Body::from(call.body.clone()))

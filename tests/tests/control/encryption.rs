@@ -83,10 +83,8 @@ fn a_subscriber_behind_tls_is_trusted_by_its_own_certificates_or_by_a_bundle() {
     let _dispatcher = install.start_dispatcher();
     let namespace = install.cluster.fresh_namespace();
     // The ingress itself is the subscriber behind TLS: it passes on to a channel that somebody can watch.
-    let line = wait_for("the TLS port", PATIENCE, || {
-        let lines = install.ingress.process.lines().into_iter();
-        lines.into_iter().find(|line| is_message(line, "TLS port open")).ok_or("not open")
-    });
+    let line = install.ingress.process.lines().into_iter().find(|line| is_message(line, "Receiver started"));
+    let line = line.expect("the ingress says where it listens");
     let target = format!("https://127.0.0.1:{}/{namespace}/target", line["tls_port"]);
     install.apply_channel(&namespace, "target", &json!({}));
     let subscriber = Subscriber::accepting();

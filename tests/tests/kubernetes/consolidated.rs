@@ -149,7 +149,7 @@ fn the_consolidated_channel_is_left_step_by_step_and_can_be_gone_back_to() {
         "auth.secret.ref.name": "kafka-auth"});
     assert_eq!(moved, expected);
 
-    for name in ["kafka-channel-receiver", "kafka-channel-dispatcher"] {
+    for name in ["kafka-channel-receiver", "kafka-channel-dispatcher", "kafka-controller"] {
         workload(&objects, "Deployment", &namespace, name, true);
     }
     let (status, output) = migrate(&cluster, &namespace, &["--apply"]);
@@ -164,9 +164,9 @@ fn the_consolidated_channel_is_left_step_by_step_and_can_be_gone_back_to() {
 
     let (_, output) = migrate(&cluster, &namespace, &["--back"]);
     assert!(output.contains("restore Deployment") && output.contains("Nothing was changed"), "{output}");
-    pods(&objects, &namespace, "kafka-channel-dispatcher", 0);
-    let stopped = json!({"spec": {"replicas": 0}});
-    let _ = objects.patch(["apps/v1", "Deployment", &namespace, "kafka-channel-dispatcher"], &stopped);
+    for name in ["kafka-channel-dispatcher", "kafka-controller"] {
+        pods(&objects, &namespace, name, 0);
+    }
     let (status, output) = migrate(&cluster, &namespace, &["--back", "--apply"]);
     assert_eq!(status, Some(0), "{output}");
     for (object, before) in everything.iter().zip(&before) {
