@@ -69,3 +69,15 @@ async fn stopping_ends_a_pause_at_once() {
     stopping.cancel();
     assert_eq!(slot.pause(Duration::from_secs(600)).await, Err(Stopping));
 }
+
+#[tokio::test]
+async fn a_few_slots_are_kept_for_records_whose_pause_is_over() {
+    let slots = Slots::new(8, 1024 * 1024, 0);
+    let stopping = CancellationToken::new();
+    let all: Vec<_> = std::iter::from_fn(|| slots.try_take(10, &stopping)).collect();
+    let kept: Vec<_> = std::iter::from_fn(|| slots.try_take_reserved(&stopping)).collect();
+    assert_eq!((all.len(), kept.len()), (8, 2));
+    drop(kept);
+    assert!(slots.try_take(10, &stopping).is_none(), "only for those");
+    assert!(slots.try_take_reserved(&stopping).is_some());
+}
