@@ -239,13 +239,7 @@ fn serve_admin(
 }
 
 fn say_started(settings: &Settings, address: SocketAddr, tls_address: Option<SocketAddr>) {
-    for (path, warning) in &settings.warnings {
-        let path = path.display();
-        warn!(%path, key = warning.key, reason = warning.reason, "Property without the expected effect");
-    }
-    for (variable, reason) in settings.env.metrics.without_effect() {
-        warn!(variable, reason, "Variable without effect");
-    }
+    settings.say_warnings();
     let tls_port = tls_address.map(|address| address.port());
     if tls_port.is_none() {
         info!(path = %settings.env.tls.display(), "No TLS key pair: the TLS port opens when there is one");

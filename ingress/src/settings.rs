@@ -12,6 +12,7 @@ use millrace_config::properties::{Properties, Warning};
 use millrace_runtime::admin;
 use millrace_runtime::cluster::Cluster;
 use millrace_runtime::startup::Problems;
+use tracing::warn;
 
 /// Settings of one ingress process.
 #[derive(Debug)]
@@ -58,6 +59,17 @@ impl Settings {
             .collect();
         let admin = admin::listeners(&env.admin, &env.metrics, &observability.metrics);
         Ok(Self { env, producer, http_server, admin, observability, warnings, cluster: Cluster::new() })
+    }
+
+    /// Logs what was set and does not do what its writer may expect.
+    pub(crate) fn say_warnings(&self) {
+        for (path, warning) in &self.warnings {
+            let path = path.display();
+            warn!(%path, key = warning.key, reason = warning.reason, "Property without the expected effect");
+        }
+        for (variable, reason) in self.env.metrics.without_effect() {
+            warn!(variable, reason, "Variable without effect");
+        }
     }
 }
 

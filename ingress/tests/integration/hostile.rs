@@ -141,41 +141,42 @@ async fn floods_end_their_connection_and_cost_little_memory() {
             bomb.extend_from_slice(&[b'y'; 4000]);
             bomb.extend_from_slice(&[0xbe; 10_000]);
             client.write(frame(1, 5, 1, &bomb)).await;
-            // HTTP/1: more headers, a longer line, more of everything than any client needs.
-            let many = event("/ns/name").replace("ce-id: 1", &format!("ce-id: evil{}", "\r\na: b".repeat(100_000)));
-            for (request, status) in [(many, 431), (event(&long_path(1 << 20)).replace("ce-id: 1", "ce-id: evil"), 414)]
-            {
-                let mut client = Client::connect(address).await;
-                client.write(request).await;
-                assert_eq!(client.answer().await.status, status);
-                client.closed().await;
-            }
-            for _ in 0..IN_TURN {
-                let mut client = Client::connect(address).await;
-                client.write("POST /ns/name HTTP/1.1\r\nHost: x\r\nce-id: evil\r\n").await;
-            }
+            flood_with_heads(address).await;
         }),
     )
     .await;
     let after = resident_kib(id);
     println!("floods: {before} KiB grew to {after} KiB");
     assert!(after - before < ROOM_KIB, "{before} KiB grew to {after} KiB");
-    beside_a_good_client(
-        &broker,
-        address,
-        Box::pin(async {
-            let mut open = Vec::new();
-            for _ in 0..OPEN {
-                let mut client = Client::connect(address).await;
-                client.write("POST /ns/name HTTP/1.1\r\nHost: x\r\nce-id: evil\r\n").await;
-                open.push(client);
-            }
-        }),
-    )
-    .await;
+    beside_a_good_client(&broker, address, Box::pin(hold_open(address))).await;
     let crowded = resident_kib(id);
     println!("{OPEN} open connections: {after} KiB grew to {crowded} KiB");
     assert!(crowded - after < OPEN as u64 * CONNECTION_KIB, "{after} KiB grew to {crowded} KiB");
+}
+
+/// HTTP/1: more headers, a longer line, more connections in turn than any client needs.
+async fn flood_with_heads(address: std::net::SocketAddr) {
+    let many = event("/ns/name").replace("ce-id: 1", &format!("ce-id: evil{}", "\r\na: b".repeat(100_000)));
+    for (request, status) in [(many, 431), (event(&long_path(1 << 20)).replace("ce-id: 1", "ce-id: evil"), 414)] {
+        let mut client = Client::connect(address).await;
+        client.write(request).await;
+        assert_eq!(client.answer().await.status, status);
+        client.closed().await;
+    }
+    for _ in 0..IN_TURN {
+        let mut client = Client::connect(address).await;
+        client.write("POST /ns/name HTTP/1.1\r\nHost: x\r\nce-id: evil\r\n").await;
+    }
+}
+
+/// Many connections at a time, each with a part of a head.
+async fn hold_open(address: std::net::SocketAddr) {
+    let mut open = Vec::new();
+    for _ in 0..OPEN {
+        let mut client = Client::connect(address).await;
+        client.write("POST /ns/name HTTP/1.1\r\nHost: x\r\nce-id: evil\r\n").await;
+        open.push(client);
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,9 @@ const BEGUN: &[u8] = b"\0\0\x0c\x01\0\0\0\0\x01\x83\x86\x04\x08/ns/name";
 /// HEADERS of stream 3: GET of "/" as http, whole.
 const WHOLE: &[u8] = b"\0\0\x03\x01\x05\0\0\0\x03\x82\x86\x84";
 
+/// Single bytes that follow.
+type Drops = Box<dyn Iterator<Item = u8> + Send>;
+
 async fn configured(http: &str) -> (Harness, Broker, std::net::SocketAddr, millrace_ingress::app::Running) {
     let (harness, broker, _) = one_target().await;
     harness.write("config/httpserver.properties", &format!("host=127.0.0.1\n{http}\n"));
@@ -49,7 +52,7 @@ async fn an_http_2_client_that_drips_its_preface_or_a_head_is_sent_away() {
     );
     // All in one piece with the request that upgrades, so that nothing of it comes by the socket alone.
     let upgraded = [asking.as_bytes(), &opened, BEGUN].concat();
-    let cases: [(&str, &[u8], Box<dyn Iterator<Item = u8> + Send>); 5] = [
+    let cases: [(&str, &[u8], Drops); 5] = [
         ("half a preface", &PREFACE[..12], Box::new(std::iter::empty())),
         ("a preface and no settings", PREFACE, Box::new(SETTINGS[..5].iter().copied())),
         ("a head that goes on and on", &head, Box::new(endless())),
