@@ -88,9 +88,8 @@ fn many_channels_become_ready_with_few_writes_and_one_change_among_them_is_quick
     install.apply_subscription(&namespace, "c0-a", "c0", &spec);
     wait_for("the change at the data plane", Duration::from_secs(10), || {
         let files = fs::read_dir(folder).map_err(|error| error.to_string())?;
-        let files = files.filter_map(|entry| fs::read(entry.ok()?.path()).ok());
-        let changed = b"http://127.0.0.1:9/changed";
-        let found = files.into_iter().any(|bytes| bytes.windows(changed.len()).any(|window| window == changed));
+        let texts = files.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+        let found = texts.into_iter().any(|text| text.contains("http://127.0.0.1:9/changed"));
         // A shard is no news before the index names it.
         if found && index() != old { Ok(()) } else { Err("not there".to_owned()) }
     });
@@ -99,8 +98,9 @@ fn many_channels_become_ready_with_few_writes_and_one_change_among_them_is_quick
         "{channels} channels x 2: applied in {applied:.1?}, all ready after {all_ready:.1?}, {writes:.1} writes and \
          {contracts:.2} contracts a channel, {maps} maps, {memory} MiB, a change live after {live:.0?}"
     );
-    // Five for a channel and one or two for each Subscription, and some that met a conflict.
-    assert!(writes < 20.0, "{writes} writes a channel");
+    // Five for a channel and one or two for each Subscription, and some that met a conflict; few channels with long URLs
+    // also wait long enough for a large contract that it is told, and pass the size from which that is told, too.
+    assert!(writes < 30.0, "{writes} writes a channel");
     assert!(maps > 1.0, "the contract fits into one map");
-    assert!(live < Duration::from_secs(3), "a change took {live:?}");
+    assert!(live < Duration::from_secs(6), "a change took {live:?}");
 }
