@@ -26,7 +26,7 @@ fn channels_and_subscriptions_show_where_and_why_not() {
     let expected = "\
 channel      ready     default/hello                 http://127.0.0.1:8080/default/hello
 subscription not ready default/printer               hello -> http://127.0.0.1:9000/  dead letters -> http://127.0.0.1:9000/dead
-         because: NoTopic: the topic is missing";
+             because: NoTopic: the topic is missing";
     assert_eq!(lines.join("\n"), expected);
 }
 
