@@ -115,6 +115,13 @@ fn a_subscription_gets_an_account_whose_token_opens_the_next_channel() {
     });
     let contract = install.contract().to_string();
     assert!(!contract.contains("oidcServiceAccountName") && !contract.contains("eventPolicies"), "{contract}");
+    // Whoever names an audience asks for a token, whatever the features say.
+    let second = json!({"uri": format!("http://{}/{namespace}/second", install.ingress.address)});
+    install.apply_subscription(&namespace, "on", "first", &json!({"subscriber": second}));
+    wait_for("the contract without the audience", PATIENCE, || {
+        let contract = install.contract().to_string();
+        if contract.contains("udience") { Err(contract) } else { Ok(()) }
+    });
     wait_until("events without a token to be taken", PATIENCE, || post(&install, &path, "b", None) == 202);
     subscriber.wait_for_ids("/in", &["b".to_owned()], PATIENCE);
 }
