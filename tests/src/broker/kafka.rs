@@ -202,7 +202,8 @@ impl Kafka {
     pub fn group(&self, group: &str) -> (usize, String) {
         let client: BaseConsumer =
             ClientConfig::new().set("bootstrap.servers", self.bootstrap()).create().expect("a client");
-        let list = client.fetch_group_list(Some(group), PATIENCE).expect("the broker answers");
+        // A broker that has just started may still be reading its groups.
+        let list = wait_for("the group list", PATIENCE, || client.fetch_group_list(Some(group), PATIENCE));
         list.groups().first().map_or((0, String::new()), |found| (found.members().len(), found.state().to_owned()))
     }
 
