@@ -106,11 +106,11 @@ pub fn write(event: &Event<'_>, headers: &mut HeaderMap) -> Result<(), EventErro
     write_shared(event, headers, &Bytes::copy_from_slice)
 }
 
-/// As [`write`], for an event that was borrowed from shared bytes: `share` makes values of its texts, without a copy of
+/// As [`write()`], for an event that was borrowed from shared bytes: `share` makes values of its texts, without a copy of
 /// those that lie in these bytes.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_shared(
     event: &Event<'_>,
     headers: &mut HeaderMap,
