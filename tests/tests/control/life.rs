@@ -194,7 +194,8 @@ subjects: [{{kind: ServiceAccount, name: eventing-controller, namespace: {SYSTEM
     });
     assert_eq!(told.len(), 2);
     let found = &channel["status"]["subscribers"];
-    assert_eq!(found[0], json!({"uid": one, "observedGeneration": 1, "ready": "True"}));
+    let auth = json!({"serviceAccountName": "billing-sa"});
+    assert_eq!(found[0], json!({"uid": one, "observedGeneration": 1, "ready": "True", "auth": auth}));
     assert_eq!(
         (&found[1]["uid"], &found[1]["observedGeneration"], &found[1]["ready"]),
         (&json!(two), &json!(3), &json!("False"))
