@@ -113,6 +113,8 @@ fn with_the_shipped_properties_a_broker_that_stays_away_is_told_at_once_and_noth
     plane.publish(1, std::slice::from_ref(&channel));
     broker.down();
     let mut ingress = plane.start_ready_ingress();
+    // An event from before the report would wait, and nobody would ask for brokers until the next one comes.
+    ingress.process.wait_for_log("the report", PATIENCE, |line| line.to_string().contains("AllBrokersDown"));
     let mut client = ingress.client();
     std::thread::scope(|threads| {
         let first = threads.spawn(|| client.post(&channel.host(), &channel.path(), &TestEvent::new("first")));
