@@ -28,6 +28,9 @@ pub enum TopicError {
     /// The cluster said no.
     #[error("the cluster refused the topic: {0}")]
     Refused(String),
+    /// Our client would not even ask for it, nor for anything else in the same request.
+    #[error("no Kafka takes the topic: {0}")]
+    Impossible(String),
     /// The cluster said no to a deletion.
     #[error("the cluster refused the deletion: {0}")]
     NotRemoved(String),

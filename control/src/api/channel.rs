@@ -16,6 +16,11 @@ use crate::template::is_topic_name;
 /// Retention of a topic whose channel says nothing: seven days (`PT168H`).
 pub const DEFAULT_RETENTION: Duration = Duration::from_hours(168);
 
+/// More partitions than that no Kafka client asks for. Source: librdkafka's checks of a new topic.
+pub const MOST_PARTITIONS: i32 = 100_000;
+/// The same of the replication factor.
+pub const MOST_REPLICAS: i32 = 10_000;
+
 /// A KafkaChannel as it stands in a document.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -187,8 +192,8 @@ fn read(document: &KafkaChannel) -> (Channel, Vec<FieldError>) {
     }
     let spec = &document.spec;
     let topic = TopicSpec {
-        partitions: count(spec.num_partitions, i32::MAX, "spec.numPartitions", &mut errors),
-        replication_factor: count(spec.replication_factor, i32::from(i16::MAX), "spec.replicationFactor", &mut errors),
+        partitions: count(spec.num_partitions, MOST_PARTITIONS, "spec.numPartitions", &mut errors),
+        replication_factor: count(spec.replication_factor, MOST_REPLICAS, "spec.replicationFactor", &mut errors),
         retention: retention(spec.retention_duration.as_deref(), &mut errors),
     };
     let delivery = spec.delivery.as_ref().map(|delivery| check_delivery(delivery, "spec.delivery", &mut errors));

@@ -14,6 +14,7 @@ use super::delivery::{Checks, Sign, delivery, duration, is_duration, reference};
 use super::schema::{Schema, int32, int64, list, object, text};
 use super::status;
 use super::{GROUP, column, named, owned, ready_columns};
+use crate::api::channel::{MOST_PARTITIONS, MOST_REPLICAS};
 
 /// Seven days, which upstream's webhook fills in.
 const DEFAULT_RETENTION: &str = "PT168H";
@@ -84,12 +85,13 @@ fn channel() -> Schema {
 fn spec() -> Schema {
     let partitions = int32("Partitions of the topic. 0 counts as 1. Fixed once the channel exists.")
         .minimum(0)
+        .maximum(MOST_PARTITIONS)
         .default(json!(1))
         .rule(&fixed_count(), "numPartitions is fixed once the channel exists");
     let replication =
         int32("On how many brokers each partition is kept. 0 counts as 1. Fixed once the channel exists.")
             .minimum(0)
-            .maximum(i32::from(i16::MAX))
+            .maximum(MOST_REPLICAS)
             .default(json!(1))
             .rule(&fixed_count(), "replicationFactor is fixed once the channel exists");
     let retention = duration("How long events stay in the topic, as an ISO-8601 duration. Fixed once it is set.")

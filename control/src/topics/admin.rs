@@ -13,6 +13,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::{Partitions, Removals, TopicError, Topics};
+use crate::api::channel::{MOST_PARTITIONS, MOST_REPLICAS};
 use crate::kafka_access::KafkaAccess;
 use crate::reconcile::TopicRequest;
 
@@ -124,26 +125,43 @@ fn connect(access: &KafkaAccess) -> Result<Client, KafkaError> {
     config.create()
 }
 
+/// What the client refuses to send; it would fail the other topics of the request as well.
+fn impossible(request: &TopicRequest) -> Option<TopicError> {
+    let (partitions, replicas) = (request.partitions, request.replication_factor);
+    let fits = partitions <= MOST_PARTITIONS && replicas <= MOST_REPLICAS;
+    (!fits).then(|| {
+        TopicError::Impossible(format!(
+            "{partitions} partitions and a replication factor of {replicas}; the most are {MOST_PARTITIONS} and {MOST_REPLICAS}"
+        ))
+    })
+}
+
 async fn create(client: &Client, requests: &[TopicRequest], servers: &str) -> Vec<Result<(), TopicError>> {
     let retentions: Vec<String> = requests.iter().map(|request| request.retention.as_millis().to_string()).collect();
     let topics: Vec<NewTopic<'_>> = requests
         .iter()
         .zip(&retentions)
+        .filter(|(request, _)| impossible(request).is_none())
         .map(|(request, retention)| {
             let replication = TopicReplication::Fixed(request.replication_factor);
             NewTopic::new(&request.key.topic, request.partitions, replication).set("retention.ms", retention)
         })
         .collect();
-    let results = match client.create_topics(&topics, &options()).await {
+    // Without a topic, the request would be refused.
+    let answer = if topics.is_empty() { Ok(Vec::new()) } else { client.create_topics(&topics, &options()).await };
+    let results = match answer {
         Ok(results) => results,
         Err(error) => {
             let error = unanswered(&error, servers);
-            return requests.iter().map(|_| Err(error.clone())).collect();
+            return requests.iter().map(|request| Err(impossible(request).unwrap_or(error.clone()))).collect();
         }
     };
     requests
         .iter()
         .map(|request| {
+            if let Some(error) = impossible(request) {
+                return Err(error);
+            }
             let result = results.iter().find(|result| match result {
                 Ok(topic) | Err((topic, _)) => *topic == request.key.topic,
             });
@@ -176,6 +194,7 @@ fn unanswered(error: &KafkaError, servers: &str) -> TopicError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reconcile::observed::TopicKey;
 
     #[test]
     fn a_kafka_that_is_away_is_said_to_be_away_and_nothing_else() {
@@ -185,5 +204,31 @@ mod tests {
         }
         let other = unanswered(&KafkaError::AdminOp(RDKafkaErrorCode::Authentication), "k:9092").to_string();
         assert!(other.starts_with("Kafka at k:9092 gave no usable answer: "), "{other}");
+    }
+
+    fn request(partitions: i32, replication_factor: i32) -> TopicRequest {
+        let key = TopicKey { servers: "127.0.0.1:1".to_owned(), topic: "t".to_owned() };
+        TopicRequest { key, partitions, replication_factor, retention: Duration::from_secs(1) }
+    }
+
+    #[tokio::test]
+    async fn a_topic_that_the_client_would_not_ask_for_is_refused_by_itself() {
+        for (partitions, replicas) in [(100_001, 1), (1, 10_001)] {
+            let client: Client = ClientConfig::new().create().unwrap();
+            let results = create(&client, &[request(partitions, replicas)], "k:9092").await;
+            let text = results[0].clone().unwrap_err().to_string();
+            assert!(text.starts_with("no Kafka takes the topic: "), "{text}");
+        }
+        assert_eq!(impossible(&request(MOST_PARTITIONS, MOST_REPLICAS)), None);
+        // The client has the limits that we take it to have.
+        for (partitions, replicas, is_sent) in
+            [(MOST_PARTITIONS, MOST_REPLICAS, true), (MOST_PARTITIONS + 1, 1, false), (1, MOST_REPLICAS + 1, false)]
+        {
+            let client: Client = ClientConfig::new().set("bootstrap.servers", "127.0.0.1:1").create().unwrap();
+            let topic = NewTopic::new("t", partitions, TopicReplication::Fixed(replicas));
+            let soon = options().request_timeout(Some(Duration::from_millis(100)));
+            let error = client.create_topics(&[topic], &soon).await.unwrap_err();
+            assert_eq!(matches!(error, KafkaError::AdminOp(_)), is_sent, "{error}");
+        }
     }
 }

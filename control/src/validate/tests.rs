@@ -25,7 +25,7 @@ fn wrong_and_unknown_fields_are_named_with_their_lines() {
             "{CHANNEL}spec:\n  numPartitions: -3\n  delivery:\n    retry: -1\n---\n{CHANNEL}spec:\n  partitions: 3\n"
         ),
         &[
-            "a.yaml:6: error: KafkaChannel default/orders: spec.numPartitions: must be between 1 and 2147483647, found -3",
+            "a.yaml:6: error: KafkaChannel default/orders: spec.numPartitions: must be between 1 and 100000, found -3",
             "a.yaml:8: error: KafkaChannel default/orders: spec.delivery.retry: must be 0 or more, found -1",
             "a.yaml:15: error: KafkaChannel default/orders: spec.partitions: unknown field, ignored",
         ],

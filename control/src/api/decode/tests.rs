@@ -75,7 +75,10 @@ fn both_versions_of_a_channel_are_read() {
 fn a_channel_that_the_webhook_refuses_is_refused() {
     check_error(&channel(&json!({"numPartitions": -1})), "spec.numPartitions", "found -1");
     check_error(&channel(&json!({"numPartitions": "3"})), "spec.numPartitions", "must be a whole number");
-    check_error(&channel(&json!({"replicationFactor": 32768})), "spec.replicationFactor", "32767");
+    check_error(&channel(&json!({"numPartitions": 100_001})), "spec.numPartitions", "1 and 100000, found 100001");
+    check_error(&channel(&json!({"replicationFactor": 10_001})), "spec.replicationFactor", "1 and 10000, found 10001");
+    let most = good_channel(&json!({"numPartitions": 100_000, "replicationFactor": 10_000})).topic;
+    assert_eq!((most.partitions, most.replication_factor), (100_000, 10_000));
     check_error(&channel(&json!({"retentionDuration": "7 days"})), "spec.retentionDuration", "7 days");
     check_error(&channel(&json!({"retentionDuration": "-PT1H"})), "spec.retentionDuration", "negative");
     check_error(&channel(&json!({"subscribers": [{"uid": "a"}]})), "spec.subscribers[0]", "needs a subscriberUri");

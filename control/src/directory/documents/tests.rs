@@ -29,7 +29,7 @@ fn a_bad_field_is_reported_with_file_line_object_and_field() {
     assert_eq!(scan.bad[0].identity.as_ref().unwrap().to_string(), "KafkaChannel shop/bad");
     assert_eq!(
         problems(&scan),
-        ["a.yaml:15: KafkaChannel shop/bad: spec.numPartitions: must be between 1 and 2147483647, found -3"]
+        ["a.yaml:15: KafkaChannel shop/bad: spec.numPartitions: must be between 1 and 100000, found -3"]
     );
 }
 
