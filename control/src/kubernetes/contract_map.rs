@@ -25,7 +25,7 @@ use tracing::{info, warn};
 pub(super) use self::held::Found;
 use self::held::Held;
 use self::in_force::InForce;
-use self::requests::{Target, Write, leaving_of};
+use self::requests::{Target, Write, leaving_of, remembered};
 use self::step::{Now, Step};
 use crate::contract::spread::{LARGEST, SHARDS};
 use crate::publish::Existing;
@@ -165,7 +165,7 @@ impl ContractMap {
             return Standing::Fine;
         }
         self.look(found);
-        let now = Instant::now();
+        let (now, leaving) = (Instant::now(), remembered(&self.in_force.leaving, leaving));
         let step = {
             let held = self.held.shards(found, now).into_iter().map(|(number, (digest, _))| (number, digest));
             let foreign = found.shards.iter().filter(|(_, map)| map.shard.as_ref().is_none_or(|shard| !shard.is_ours));
@@ -180,7 +180,7 @@ impl ContractMap {
                     largest: LARGEST,
                 },
                 wanted,
-                leaving,
+                &leaving,
             )
         };
         self.take(step, found)

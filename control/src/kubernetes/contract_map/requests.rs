@@ -17,6 +17,8 @@ use crate::reconcile::observed::{GroupKey, TopicKey};
 
 /// Groups to delete, a line each: servers, topic and group, with blanks between them.
 const LEAVING: &str = "millrace.dev/groups-to-delete";
+/// Bytes of these lines. The API server takes 256 KiB of annotations in all, and refuses the whole write beyond.
+const MOST_LEAVING: usize = 200 * 1024;
 const LIMIT: Duration = Duration::from_secs(15);
 
 /// One request.
@@ -47,9 +49,7 @@ impl Target {
     fn parts(&self) -> (String, Option<&[u8]>, Value) {
         match self {
             Self::Main { bytes, next, .. } => {
-                let lines = next.leaving.iter();
-                let lines = lines.map(|key| format!("{} {} {}", key.topic.servers, key.topic.topic, key.group));
-                let lines: Vec<String> = lines.collect();
+                let lines: Vec<String> = next.leaving.iter().map(line).collect();
                 let annotation = if lines.is_empty() { Value::Null } else { json!(lines.join("\n")) };
                 ("data".to_owned(), Some(bytes), json!({"annotations": {LEAVING: annotation}}))
             }
@@ -109,6 +109,21 @@ pub(super) async fn send(
     Ok(answer["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned())
 }
 
+fn line(key: &GroupKey) -> String {
+    format!("{} {} {}", key.topic.servers, key.topic.topic, key.group)
+}
+
+/// As many of the groups that leave as the annotation takes. Those that are in it stay first, since this is the only place
+/// that knows them; the process remembers the others until they move up.
+pub(super) fn remembered(written: &BTreeSet<GroupKey>, leaving: &BTreeSet<GroupKey>) -> BTreeSet<GroupKey> {
+    let mut bytes = 0;
+    let fits = |key: &&GroupKey| {
+        bytes += line(key).len() + 1;
+        bytes <= MOST_LEAVING
+    };
+    written.intersection(leaving).chain(leaving.difference(written)).take_while(fits).cloned().collect()
+}
+
 /// The groups that are remembered on the main map.
 pub(super) fn leaving_of(map: &MapObject) -> BTreeSet<GroupKey> {
     let text = map.map.meta.annotations.get(LEAVING).map(String::as_str).unwrap_or_default();
@@ -119,4 +134,46 @@ pub(super) fn leaving_of(map: &MapObject) -> BTreeSet<GroupKey> {
         Some(GroupKey { topic, group: group.to_owned() })
     });
     groups.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups(numbers: std::ops::Range<u32>) -> BTreeSet<GroupKey> {
+        let topic = TopicKey { servers: "k:9092".to_owned(), topic: "knative-messaging-kafka.ns.orders".to_owned() };
+        let group = |number| format!("kafka.ns.orders.00000000-0000-0000-0000-{number:012}");
+        numbers.map(|number| GroupKey { topic: topic.clone(), group: group(number) }).collect()
+    }
+
+    fn annotation(leaving: &BTreeSet<GroupKey>) -> String {
+        let next = Box::new(InForce { leaving: leaving.clone(), ..InForce::default() });
+        let (_, _, metadata) = Target::Main { bytes: Vec::new(), size: 0, next }.parts();
+        metadata["annotations"][LEAVING].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn groups_beyond_what_annotations_take_move_up_when_others_are_deleted() {
+        let mut leaving = groups(0..5000);
+        let mut written = BTreeSet::new();
+        let mut rounds = 0;
+        while !leaving.is_empty() {
+            written = remembered(&written, &leaving);
+            let bytes = annotation(&written).len();
+            assert!(bytes <= MOST_LEAVING && !written.is_empty(), "{bytes}");
+            assert!(written.len() == leaving.len() || bytes > MOST_LEAVING - 200, "{bytes}");
+            leaving = leaving.difference(&written).cloned().collect();
+            rounds += 1;
+        }
+        assert!(rounds > 1);
+    }
+
+    #[test]
+    fn groups_that_are_written_are_not_displaced_by_others() {
+        let written = remembered(&BTreeSet::new(), &groups(4000..5000));
+        assert_eq!(written, groups(4000..5000), "all of them fit");
+        let more = remembered(&written, &groups(0..5000));
+        assert!(more.is_superset(&written) && more.len() > written.len() && more.len() < 5000);
+        assert_eq!(remembered(&more, &groups(0..10)), groups(0..10));
+    }
 }
