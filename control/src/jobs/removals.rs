@@ -72,7 +72,12 @@ impl<T: Topics> Jobs<T> {
     /// Notes what the ingress said about a deleted channel.
     pub(super) fn note_farewell(&mut self, uid: String, answer: Probe, observed: &mut Observed) {
         self.ended(Key::Farewell(uid.clone()), matches!(answer, Probe::NotReady(_)));
-        let tries = observed.gone.get(&uid).map_or(0, |(_, tries)| *tries).saturating_add(1);
+        // One that answered a moment ago is there, however often it was asked.
+        let tries = match (&answer, observed.gone.get(&uid)) {
+            (Probe::Unreachable(_), Some((Probe::Unreachable(_), tries))) => tries.saturating_add(1),
+            (Probe::Unreachable(_), Some((Probe::Ready | Probe::NotReady(_), _)) | None) => 1,
+            (Probe::Ready | Probe::NotReady(_), _) => 0,
+        };
         observed.gone.insert(uid, (answer, tries));
     }
 

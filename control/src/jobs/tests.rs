@@ -66,3 +66,17 @@ async fn probes_that_nobody_asks_for_any_more_do_not_wait_for_room() {
     }
     assert_eq!(observed.probes.len(), PROBES_AT_ONCE);
 }
+
+#[tokio::test]
+async fn only_answers_that_fail_in_a_row_count_against_an_ingress() {
+    let mut jobs = Jobs::new(AdminTopics, Prober::new(ingress().await).unwrap(), Pace::default());
+    let mut observed = Observed::default();
+    let away = || Probe::Unreachable("no answer in time".to_owned());
+    let ready = [Probe::Ready, Probe::Ready, Probe::Ready, Probe::Ready];
+    let mut tries = Vec::new();
+    for answer in ready.into_iter().chain([away(), away(), Probe::Ready, away()]) {
+        jobs.note(Fact::Farewell("u".to_owned(), answer), &mut observed);
+        tries.push(observed.gone["u"].1);
+    }
+    assert_eq!(tries, [0, 0, 0, 0, 1, 2, 0, 1]);
+}

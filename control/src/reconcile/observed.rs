@@ -118,7 +118,7 @@ pub struct Observed {
     pub write_error: Option<Failure>,
     /// The contract fills most of the ConfigMaps that it may have.
     pub almost_full: bool,
-    /// By uid of a deleted channel: what the ingress answered last, and how often it was asked.
+    /// By uid of a deleted channel: what the ingress answered last, and how often in a row it did not.
     pub gone: BTreeMap<String, (Probe, u32)>,
     /// Topics of deleted channels.
     pub removed_topics: BTreeMap<TopicKey, Removal>,
