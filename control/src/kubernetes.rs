@@ -97,10 +97,10 @@ pub async fn run(
         let timing = timing(&client, &cluster).await;
         let mut election = Election::new(client.clone(), &cluster.system_namespace, cluster.identity.clone(), timing);
         // One that waits is as ready as it can be while it sees the Lease.
-        tokio::select! {
+        let acquired = tokio::select! {
             () = shutdown.cancelled() => break,
-            () = election.acquire(|reached| readiness.set(reached)) => {}
-        }
+            acquired = election.acquire(|reached| readiness.set(reached)) => acquired,
+        };
         readiness.set(false);
         metrics.leading.set(1);
         let places = Places {
@@ -114,7 +114,7 @@ pub async fn run(
         // Dropping the shell ends its writes in flight; none of them needs to be finished.
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = election.keep() => {}
+            () = election.keep(acquired) => {}
             () = shell.lead() => {}
         }
         stop.cancel();

@@ -34,16 +34,18 @@ impl Election {
         Self { api: Api::namespaced(client, namespace), me, timing, seen: None }
     }
 
-    /// Waits until the Lease is ours. `reached` is called with whether the server answered, after every look. Dropping
+    /// Waits until the Lease is ours, and gives the time from which that counts. `reached` is called with whether the server answered, after every look. Dropping
     /// the future is safe.
-    pub(crate) async fn acquire(&mut self, mut reached: impl FnMut(bool)) {
+    pub(crate) async fn acquire(&mut self, mut reached: impl FnMut(bool)) -> Instant {
         loop {
+            // The server may have noted it at any time since; its answer may come much later.
+            let asked = Instant::now();
             let looked = timeout(self.timing.deadline, self.take()).await;
             match looked {
                 Ok(Ok(true)) => {
                     info!(lease = LEASE, holder = self.me, "This process leads");
                     reached(true);
-                    return;
+                    return asked;
                 }
                 Ok(Ok(false)) => reached(true),
                 Ok(Err(error)) => {
@@ -56,14 +58,14 @@ impl Election {
         }
     }
 
-    /// Renews the Lease until it is lost, or until the server has not answered for too long.
-    pub(crate) async fn keep(&mut self) {
-        let mut renewed = Instant::now();
+    /// Renews the Lease, ours since `renewed`, until it is lost, or until the server has not answered for too long.
+    pub(crate) async fn keep(&mut self, mut renewed: Instant) {
         loop {
             sleep(self.timing.pause).await;
             let left = self.timing.deadline.saturating_sub(renewed.elapsed());
+            let asked = Instant::now();
             match timeout(left, self.take()).await {
-                Ok(Ok(true)) => renewed = Instant::now(),
+                Ok(Ok(true)) => renewed = asked,
                 Ok(Ok(false)) => {
                     warn!(lease = LEASE, "Somebody else has the lease");
                     return;
@@ -147,5 +149,57 @@ fn answered(result: Result<(), kube::Error>) -> Result<bool, kube::Error> {
         Ok(()) => Ok(true),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use http::{Request, Response};
+    use kube::client::Body;
+
+    use super::*;
+
+    const SLOW: Duration = Duration::from_secs(2);
+    const TIMING: Timing =
+        Timing { lease: Duration::from_secs(4), deadline: Duration::from_secs(3), pause: Duration::from_millis(100) };
+
+    /// A candidate at a server that answers two requests, the first of them late, and then no more.
+    fn election() -> Election {
+        let requests = Arc::new(AtomicU32::new(0));
+        let answer = move |_: Request<Body>| {
+            let number = requests.fetch_add(1, Ordering::Relaxed);
+            async move {
+                match number {
+                    0 => sleep(SLOW).await,
+                    1 => {}
+                    _ => std::future::pending().await,
+                }
+                let lease = serde_json::json!({
+                    "metadata": {"name": LEASE, "resourceVersion": "7"}, "spec": {"holderIdentity": "me"}
+                });
+                Ok::<_, Infallible>(Response::new(Body::from(lease.to_string().into_bytes())))
+            }
+        };
+        Election::new(Client::new(tower::service_fn(answer), "ns"), "ns", "me".to_owned(), TIMING)
+    }
+
+    #[tokio::test]
+    async fn a_lease_counts_from_when_it_was_asked_for() {
+        let start = Instant::now();
+        let since = election().acquire(|_| {}).await;
+        assert!(since - start < SLOW && start.elapsed() >= SLOW, "{:?}", since - start);
+    }
+
+    #[tokio::test]
+    async fn a_late_answer_does_not_lengthen_the_time_of_a_holder() {
+        let start = Instant::now();
+        election().keep(start).await;
+        // Asked after the first pause, answered late, and never again. From the answer on it would be two seconds more.
+        let held = start.elapsed();
+        assert!(held >= TIMING.deadline && held < TIMING.deadline + SLOW - TIMING.pause, "{held:?}");
     }
 }
