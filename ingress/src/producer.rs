@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millrace_config::contract::ContentMode;
 use millrace_config::contract::credentials::Credentials;
@@ -95,6 +95,7 @@ pub(crate) struct Producer {
     contact: Contact,
     budget: Arc<Budget>,
     recovery: Recovery,
+    made: Instant,
     /// How long a request may wait for its record while brokers are not known to be there: `max.block.ms`.
     patience: Duration,
     /// How long a request may wait for its record.
@@ -149,8 +150,8 @@ impl Producer {
         };
         let deadline = settings.deadline.unwrap_or(settings.max_block + settings.delivery_timeout);
         let (contact, patience) = (client.contact().clone(), settings.max_block.min(deadline));
-        let (client, budget, recovery) = (Some(client), Budget::new(limits), Recovery::default());
-        Self { client, contact, budget, recovery, patience, deadline, drain }
+        let (budget, recovery, made) = (Budget::new(limits), Recovery::default(), Instant::now());
+        Self { client: Some(client), contact, budget, recovery, made, patience, deadline, drain }
     }
 
     /// Whether the brokers are there, as far as is known.

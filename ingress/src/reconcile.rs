@@ -174,26 +174,24 @@ enum First {
 impl Worker {
     fn run(mut self, woken: &Receiver<()>, stop: &AtomicBool) {
         loop {
-            let woken = match self.pause() {
-                Some(pause) => woken.recv_timeout(pause),
-                None => woken.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
+            let woken = woken.recv_timeout(self.pause());
             if stop.load(Ordering::Acquire) || woken == Err(RecvTimeoutError::Disconnected) {
                 self.outputs.routes.publish(Table::default());
                 return;
             }
-            self.look();
+            let is_due = self.again.retry || matches!(self.first, First::Reading { .. }) || self.targets.has_dead();
+            if woken.is_ok() || is_due {
+                self.look();
+            }
         }
     }
 
-    /// How long to wait for a change at most; `None` is without end.
-    fn pause(&self) -> Option<Duration> {
-        let retry = self.again.retry.then_some(RETRY);
-        let first = match self.first {
-            First::Reading { until } => Some(until.saturating_duration_since(Instant::now())),
-            First::Due | First::Done => None,
-        };
-        retry.into_iter().chain(first).min()
+    /// How long to wait for a change at most. Nobody tells when a producer dies, so it is never without end.
+    fn pause(&self) -> Duration {
+        match self.first {
+            First::Reading { until } => until.saturating_duration_since(Instant::now()).min(RETRY),
+            First::Due | First::Done => RETRY,
+        }
     }
 
     /// Reads all files and applies what is new.
@@ -202,7 +200,7 @@ impl Worker {
         self.look_at_http_server();
         let new_settings = self.look_at_producer();
         let new_contract = self.look_at_contract();
-        if !(again.retry || again.reading || new_settings || new_contract) {
+        if !(again.retry || again.reading || new_settings || new_contract || self.targets.has_dead()) {
             return;
         }
         let Some(contract) = &self.contract else { return };

@@ -5,14 +5,20 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use millrace_config::contract::ContentMode;
 use millrace_config::contract::credentials::{Credentials, TokenSource};
 use millrace_runtime::drain::Drain;
 use millrace_runtime::kafka_tokens::KafkaTokens;
 use millrace_runtime::metrics::kafka_producer::ProducerFamilies;
+use rdkafka::producer::Producer as _;
+use tracing::warn;
 
 use super::{Client, ClientError, Producer, Settings};
+
+/// How long even a producer that died is kept: a broker that denies every new one is not asked more often than this.
+const LIFE: Duration = Duration::from_secs(5);
 
 /// What two targets must have in common to share a producer.
 ///
@@ -45,7 +51,7 @@ impl Pool {
         Self { producers: HashMap::new(), families, tokens, made: 0, drain }
     }
 
-    /// The producer for `key`: the one in use, or a new one made from `settings`. Blocks for a few milliseconds, does
+    /// The producer for `key`: the one in use unless it is dead, or a new one made from `settings`. Blocks for a few milliseconds, does
     /// not wait for a broker.
     ///
     /// # Errors
@@ -53,7 +59,10 @@ impl Pool {
     /// When librdkafka refuses the settings.
     pub(crate) fn get(&mut self, key: &Key, settings: &Settings) -> Result<Arc<Producer>, ClientError> {
         if let Some(producer) = self.producers.get(key).and_then(Weak::upgrade) {
-            return Ok(producer);
+            match producer.fatal_error().filter(|_| producer.is_dead()) {
+                Some(error) => warn!(error, "Producer failed for good, it is replaced"),
+                None => return Ok(producer),
+            }
         }
         self.producers.retain(|_, producer| producer.strong_count() > 0);
         let series = self.families.as_ref().map(|families| families.producer(self.made + 1));
@@ -68,5 +77,18 @@ impl Pool {
     /// Producers in use.
     pub(crate) fn len(&self) -> usize {
         self.producers.values().filter(|producer| producer.strong_count() > 0).count()
+    }
+}
+
+impl Producer {
+    /// Whether librdkafka gave it up for good, as it does with an idempotent producer whose id is denied or whose
+    /// sequence broke: it refuses every record from then on. Not before it lived for `LIFE`.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.made.elapsed() >= LIFE && self.fatal_error().is_some()
+    }
+
+    fn fatal_error(&self) -> Option<String> {
+        let Client(client) = self.client.as_ref()?;
+        client.client().fatal_error().map(|(_, reason)| reason)
     }
 }

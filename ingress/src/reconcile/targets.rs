@@ -92,7 +92,8 @@ impl Targets {
             let Some(ingress) = &resource.ingress else { continue };
             let held = self.held.get_mut(&resource.uid);
             // Most of a large contract is as it was, and stays where it is.
-            if let Some(held) = held.filter(|held| held.problem.is_none() && held.is_of(resource, produce)) {
+            let stays = |held: &&mut Held| held.problem.is_none() && held.is_of(resource, produce) && !held.is_dead();
+            if let Some(held) = held.filter(stays) {
                 held.pass = self.pass;
                 continue;
             }
@@ -120,6 +121,11 @@ impl Targets {
         self.tell(&report);
         let any = |is: fn(&Problem) -> bool| self.held.values().any(|held| held.problem.as_deref().is_some_and(is));
         Applied { table, report, retry: any(Problem::may_pass), reading: any(Problem::is_reading) }
+    }
+
+    /// Whether a target waits for a producer in place of a dead one.
+    pub(super) fn has_dead(&self) -> bool {
+        self.held.values().any(Held::is_dead)
     }
 
     fn next(
@@ -251,6 +257,10 @@ impl Held {
     fn is_of(&self, resource: &Arc<Resource>, produce: &Produce) -> bool {
         self.revision == produce.revision
             && (Arc::ptr_eq(&self.resource, resource) || is_same(&self.resource, resource))
+    }
+
+    fn is_dead(&self) -> bool {
+        self.in_force.as_ref().is_some_and(|target| target.producer.is_dead())
     }
 }
 

@@ -63,6 +63,23 @@ async fn what_kafka_says_of_a_record_becomes_the_answer() {
 }
 
 #[tokio::test]
+async fn a_producer_that_failed_for_good_is_replaced() {
+    let broker = Broker::with_topic("orders");
+    let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+    broker.0.request_errors(RDKafkaApiKey::InitProducerId, &[denied, denied]);
+    let mut harness = Harness::new();
+    harness.write("config/producer.properties", "enable.idempotence=true\nlinger.ms=0\n");
+    harness.contract(&[resource("uid-1", "orders", &broker.bootstrap_servers(), json!({"path": "/ns/name"}))]);
+    let running = harness.ready().await;
+    assert_eq!(ask(running.address(), event("/ns/name")).await.status, 503);
+    let begun = Instant::now();
+    until_status(running.address(), &event("/ns/name"), 202).await;
+    // The second one is denied too, and lives for as long as the first.
+    assert!(begun.elapsed() > Duration::from_secs(7), "replaced after {:?}", begun.elapsed());
+    assert_eq!(broker.read("orders", 1).len(), 1);
+}
+
+#[tokio::test]
 async fn a_missing_topic_is_503_and_delays_nobody_else() {
     let broker = Broker::with_topic("orders");
     broker.0.topic_error("missing", RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART).unwrap();
