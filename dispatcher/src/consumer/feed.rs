@@ -37,6 +37,38 @@ pub(crate) struct Feed<C: ConsumerContext> {
     pub(crate) task: JoinHandle<()>,
     /// What the broker has acknowledged.
     pub(crate) committed: Option<Arc<Commit>>,
+    /// The offset of the newest record handed over; -1 for none.
+    pub(crate) last: i64,
+    /// The first record in `early` is not newer than `last`: the log went back, and nothing is handed over before the
+    /// partition has a new task.
+    pub(crate) went_back: bool,
+    /// Tasks of the log as it was before it went back.
+    pub(crate) former: Vec<Former>,
+}
+
+/// A task that finishes what was read before the log went back.
+pub(crate) struct Former {
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) task: JoinHandle<()>,
+    /// The offset after the newest record it was given.
+    pub(crate) end: i64,
+    /// The offset that the log went back to. What it has before this may still be in the log.
+    pub(crate) back_to: i64,
+}
+
+impl Former {
+    /// Whether it has finished everything before `offset`.
+    fn has_finished(&self, offset: i64) -> bool {
+        self.progress.commit().is_some_and(|commit| commit.offset >= offset)
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.has_finished(self.end)
+    }
+
+    fn holds_commits(&self) -> bool {
+        !self.has_finished(self.back_to)
+    }
 }
 
 impl<C: ConsumerContext> Feed<C> {
@@ -67,6 +99,13 @@ impl<C: ConsumerContext> Feed<C> {
                     }
                 },
             };
+            if record.offset <= self.last {
+                drop(permit);
+                self.early.push_front(record);
+                self.went_back = true;
+                break;
+            }
+            self.last = record.offset;
             self.progress.queued(record.size_bytes());
             permit.send(record);
         }
@@ -82,6 +121,31 @@ impl<C: ConsumerContext> Feed<C> {
         self.progress.queued_bytes() <= QUEUED_BYTES && self.sender.capacity() > 0
     }
 
+    /// What may be committed. A former task's offset stands while it has records that the log may still have; its
+    /// metadata does not, because it says nothing about the records that now have those offsets.
+    pub(crate) fn commit(&self) -> Option<Arc<Commit>> {
+        match self.former.iter().find(|former| former.holds_commits()) {
+            Some(former) => {
+                former.progress.seen();
+                former
+                    .progress
+                    .commit()
+                    .map(|commit| Arc::new(Commit { offset: commit.offset, metadata: String::new() }))
+            }
+            None => self.progress.commit(),
+        }
+    }
+
+    /// Whether none of its tasks runs.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.task.is_finished() && self.former.iter().all(|former| former.task.is_finished())
+    }
+
+    /// Records read and not finished.
+    pub(crate) fn open(&self) -> usize {
+        self.progress.open() + self.former.iter().map(|former| former.progress.open()).sum::<usize>()
+    }
+
     pub(crate) fn is(&self, topic: &str, partition: i32) -> bool {
         self.partition == partition && &*self.topic == topic
     }
@@ -91,6 +155,9 @@ impl<C: ConsumerContext> Feed<C> {
 pub(crate) fn end<C: ConsumerContext>(feeds: Vec<Feed<C>>) {
     for feed in feeds {
         feed.task.abort();
+        for former in feed.former {
+            former.task.abort();
+        }
     }
 }
 

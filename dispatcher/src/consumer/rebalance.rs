@@ -4,6 +4,7 @@
 //! therefore never contended; it is there because the client's context must be shareable.
 //! Source: dispatcher spec 1.9; design row 5; design section 5 (partition queues are split off before the assignment).
 
+mod anew;
 mod client;
 mod progress;
 
@@ -21,6 +22,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -30,6 +32,7 @@ use crate::offsets::metadata::Scope;
 use crate::offsets::ranges::Ranges;
 use crate::partition::{Partition, QUEUED_RECORDS, Shared};
 use crate::progress::Progress;
+use crate::record::Record;
 
 /// How often lasting trouble of one kind is logged.
 const REPEAT: Duration = Duration::from_secs(30);
@@ -91,6 +94,9 @@ impl Context {
         let mut more = false;
         for feed in self.feeds().iter_mut() {
             more |= feed.feed(self.membership.batch);
+            if feed.went_back {
+                self.begin_anew(feed);
+            }
         }
         more
     }
@@ -130,13 +136,13 @@ impl Context {
     }
 
     pub(crate) fn partitions_done(&self) -> bool {
-        self.feeds().iter().all(|feed| feed.task.is_finished())
+        self.feeds().iter().all(Feed::has_ended)
     }
 
     /// Ends all partitions and commits how far they came. Returns how many records they leave unfinished.
     pub(crate) fn finish_partitions(&self, consumer: &BaseConsumer<Self>) -> usize {
         let feeds = std::mem::take(&mut *self.feeds());
-        let unfinished = feeds.iter().map(|feed| feed.progress.open()).sum();
+        let unfinished = feeds.iter().map(Feed::open).sum();
         self.commit_now(consumer, &feeds);
         feed::end(feeds);
         unfinished
@@ -182,17 +188,8 @@ impl Context {
                 super::wake(&thread);
             }
         });
-        let (sender, records) = mpsc::channel(QUEUED_RECORDS);
-        let progress = Arc::new(Progress::new(self.membership.thread.clone()));
         let stopping = CancellationToken::new();
-        let task = Partition {
-            shared: self.membership.shared.clone(),
-            scope,
-            finished,
-            records,
-            progress: Arc::clone(&progress),
-            stopping: stopping.clone(),
-        };
+        let (sender, progress, task) = self.spawn(scope, finished, stopping.clone());
         Some(Feed {
             topic,
             partition,
@@ -202,10 +199,26 @@ impl Context {
             sender,
             progress,
             stopping,
-            // Ended by `feed::end`, which every feed goes through.
-            task: self.membership.runtime.spawn(task.run()),
+            task,
             committed: None,
+            last: -1,
+            went_back: false,
+            former: Vec::new(),
         })
+    }
+
+    /// The task is ended by `feed::end`, which every feed goes through.
+    fn spawn(
+        &self,
+        scope: Scope,
+        finished: Ranges,
+        stopping: CancellationToken,
+    ) -> (mpsc::Sender<Record>, Arc<Progress>, JoinHandle<()>) {
+        let (sender, records) = mpsc::channel(QUEUED_RECORDS);
+        let progress = Arc::new(Progress::new(self.membership.thread.clone()));
+        let shared = self.membership.shared.clone();
+        let task = Partition { shared, scope, finished, records, progress: Arc::clone(&progress), stopping };
+        (sender, progress, self.membership.runtime.spawn(task.run()))
     }
 
     /// Nothing new is started; what is being sent gets a bounded time; progress is committed. Then the partitions go.
@@ -221,14 +234,14 @@ impl Context {
             self.wait_for(&feeds);
             self.commit_now(consumer, &feeds);
         }
-        let unfinished: usize = feeds.iter().map(|feed| feed.progress.open()).sum();
+        let unfinished: usize = feeds.iter().map(Feed::open).sum();
         feed::end(feeds);
         info!(egress = %self.membership.egress, partitions = %names(revoked), lost, unfinished, "Partitions revoked");
     }
 
     fn wait_for(&self, feeds: &[Feed<Self>]) {
         let deadline = Instant::now() + self.membership.revoke_wait;
-        while Instant::now() < deadline && !feeds.iter().all(|feed| feed.task.is_finished()) {
+        while Instant::now() < deadline && !feeds.iter().all(Feed::has_ended) {
             // No event tells this thread that a task has ended; a rebalance is rare enough to look.
             thread::sleep(Duration::from_millis(2));
         }

@@ -38,7 +38,7 @@ impl Context {
     fn uncommitted(&self, feed: &Feed<Self>) -> Option<Committed> {
         // Forgotten before it is read: progress made in between wakes the thread once more than needed, never once less.
         feed.progress.seen();
-        let mut commit = feed.progress.commit()?;
+        let mut commit = feed.commit()?;
         if self.plain_commits.load(Ordering::Acquire) && !commit.metadata.is_empty() {
             commit = Arc::new(Commit { offset: commit.offset, metadata: String::new() });
         }
