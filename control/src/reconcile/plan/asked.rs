@@ -1,6 +1,6 @@
 //! What subscriptions ask for, whether written down in their own documents or by Knative in the channel's.
 
-use super::{Context, channel_identity};
+use super::{Context, channel_identity, is_managed};
 use crate::accounts::Account;
 use crate::addressable::{Address, is_absolute};
 use crate::api::channel::{Channel, Endpoint, Subscriber};
@@ -40,7 +40,7 @@ impl<'a> Context<'a> {
             ordered: subscription.ordered,
             account: self.account(meta),
             generation: meta.generation,
-            managed: false,
+            managed: self.settings.cluster.is_some() && is_managed(subscription),
             fault: subscription.fault.as_deref(),
             report: (entry.source.clone(), identity, "spec".to_owned()),
         }

@@ -15,11 +15,22 @@ use crate::reconcile::observed::TopicKey;
 impl<'a> Context<'a> {
     /// The channel's Subscriptions that are ours to look after. In a cluster in which Knative's controller looks after
     /// one of them, or has written into the channel, all of them are its own, and it writes them into the channel.
+    /// One that it did not write yet stays with us as long as we deliver to it: its events must not wait for Knative.
     pub(super) fn own(&self, channel: &'a Channel) -> Vec<&'a Entry<Subscription>> {
         let own: Vec<&Entry<Subscription>> = self.index.subscriptions_of(channel).collect();
         let is_managed = self.settings.cluster.is_some()
             && (!channel.subscribers.is_empty() || own.iter().any(|entry| is_managed(&entry.object)));
-        if is_managed { Vec::new() } else { own }
+        if !is_managed {
+            return own;
+        }
+        let egresses = self.observed.published.resources.get(&channel.meta.uid).map(|resource| &resource.egresses);
+        let stays = |entry: &&Entry<Subscription>| {
+            let meta = &entry.object.meta;
+            !meta.departing
+                && egresses.is_some_and(|egresses| egresses.iter().any(|egress| egress.uid == meta.uid))
+                && channel.subscribers.iter().all(|subscriber| subscriber.uid != meta.uid)
+        };
+        own.into_iter().filter(stays).collect()
     }
 
     pub(super) fn addresses(&self, channel: &Channel) -> Result<Vec<ChannelAddress>, String> {

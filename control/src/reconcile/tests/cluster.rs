@@ -61,6 +61,35 @@ fn subscriptions_are_knatives_as_soon_as_it_looks_after_one_of_a_channel() {
 }
 
 #[test]
+fn subscriptions_that_we_deliver_to_stay_until_knative_has_written_them_into_the_channel() {
+    let other = sub("two", SUB_2, &json!({"subscriber": {"uri": "http://b"}}));
+    let ours = [bootstrap(), engaged(&json!({})), subscriber(), other.clone()];
+    let (_, observed) = settle(&ours, &cluster(), Observed::default());
+    let egresses = |written: &[&str], first: Object| {
+        let entries: Vec<Value> =
+            written.iter().map(|uid| json!({"uid": uid, "subscriberUri": "http://knative"})).collect();
+        let objects = [bootstrap(), engaged(&json!({"subscribers": entries})), first, other.clone()];
+        let (outcome, _) = settle(&objects, &cluster(), observed.clone());
+        assert_eq!(outcome.leaving.len(), 2 - outcome.contract.resources[0].egresses.len());
+        let of_contract = outcome.contract.resources[0].egresses.iter();
+        let mut found: Vec<_> = of_contract.map(|egress| (egress.uid.clone(), egress.destination.clone())).collect();
+        found.sort();
+        found
+    };
+    let pair = |uid: &str, uri: &str| (uid.to_owned(), uri.to_owned());
+    let Object::Subscription(mut marked) = subscriber() else { panic!("a subscription") };
+    marked.meta.finalizers.push("subscriptions.messaging.knative.dev".to_owned());
+    let first = || Object::Subscription(marked.clone());
+    assert_eq!(egresses(&[], first()), [pair(SUB_1, "http://a"), pair(SUB_2, "http://b")]);
+    assert_eq!(egresses(&[SUB_1], first()), [pair(SUB_1, "http://knative"), pair(SUB_2, "http://b")]);
+    assert_eq!(egresses(&[SUB_1, SUB_2], first()), [pair(SUB_1, "http://knative"), pair(SUB_2, "http://knative")]);
+    // Knative takes one that is deleted out of the channel, and nobody may bring it back.
+    let mut departing = marked.clone();
+    departing.meta.departing = true;
+    assert_eq!(egresses(&[SUB_2], Object::Subscription(departing)), [pair(SUB_2, "http://knative")]);
+}
+
+#[test]
 fn with_tokens_a_subscription_enters_the_contract_when_its_account_is_there() {
     let features = config_map("knative-eventing", "config-features", &[("authentication-oidc", "enabled")]);
     let objects = [bootstrap(), features, engaged(&json!({})), subscriber()];
