@@ -210,6 +210,7 @@ impl Reader {
     }
 
     fn run(mut self, stop: &Stop) {
+        let _partitions = rebalance::guard::Guard(Arc::clone(self.consumer.context()));
         while !stop.requested.load(Ordering::Acquire) {
             self.serve_main_queue();
             self.look_for_topics();

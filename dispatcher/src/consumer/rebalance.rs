@@ -6,6 +6,7 @@
 
 mod anew;
 mod client;
+pub(crate) mod guard;
 mod progress;
 
 use std::collections::{BTreeSet, VecDeque};

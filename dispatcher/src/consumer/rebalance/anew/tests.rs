@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::consumer::rebalance::Membership;
+use crate::consumer::rebalance::guard::Guard;
 use crate::testing::{Script, Subscriber, keyed_record, shared};
 
 const TOPIC: &str = "orders";
@@ -99,4 +100,27 @@ async fn what_is_unfinished_when_the_log_goes_back_is_delivered_and_holds_commit
     gate.add_permits(1);
     wait_for_commit(&consumer, Some(14)).await;
     end(&consumer);
+}
+
+#[tokio::test]
+async fn a_thread_that_panics_takes_its_partitions_and_its_hold_on_the_client_with_it() {
+    let subscriber = Subscriber::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    subscriber.answer("/subscriber", &[Script { gate: Some(gate), ..Script::status(200) }]);
+    let consumer = consumer(&subscriber);
+    hand_over(&consumer, [10]);
+    subscriber.wait("/subscriber", 1).await;
+    let task = consumer.context().feeds()[0].task.abort_handle();
+    let guard = Guard(Arc::clone(consumer.context()));
+    let panicked = thread::spawn(move || {
+        let _guard = guard;
+        panic!("as a bug would");
+    });
+    assert!(panicked.join().is_err());
+    let deadline = Instant::now() + WAIT;
+    while !task.is_finished() {
+        assert!(Instant::now() < deadline, "the partition's task still runs");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(Arc::strong_count(&consumer), 1, "nothing keeps the client in its group");
 }
